@@ -1,0 +1,83 @@
+"""What client, service and workers say to each other. Only pydantic and the standard library."""
+
+from tilewright.contract.attempts import (
+    AttemptBrief,
+    BriefedWorkload,
+    Finished,
+    History,
+    Interrupted,
+    KnownRecord,
+    LaunchOrder,
+    Publication,
+    RecordBatch,
+    Renewal,
+    RenewalAnswer,
+    Report,
+    Start,
+    Stored,
+    WorkloadOutcome,
+)
+from tilewright.contract.attempts import Failed as AttemptFailed
+from tilewright.contract.hosts import Host
+from tilewright.contract.jobs import Event, Job, JobRequest, JobState, JobWorkload, Progress
+from tilewright.contract.pages import Page
+from tilewright.contract.records import (
+    FailureKind,
+    NewRecord,
+    Provenance,
+    Record,
+    RecordState,
+    Trace,
+)
+from tilewright.contract.schedules import (
+    Lookup,
+    LookupResult,
+    Schedule,
+    ScheduleDetail,
+    Verification,
+)
+from tilewright.contract.target import ISAS, Isa, Target, TargetName
+from tilewright.contract.workload import Workload
+
+__all__ = [
+    "ISAS",
+    "AttemptBrief",
+    "AttemptFailed",
+    "BriefedWorkload",
+    "Event",
+    "FailureKind",
+    "Finished",
+    "History",
+    "Host",
+    "Interrupted",
+    "Isa",
+    "Job",
+    "JobRequest",
+    "JobState",
+    "JobWorkload",
+    "KnownRecord",
+    "LaunchOrder",
+    "Lookup",
+    "LookupResult",
+    "NewRecord",
+    "Page",
+    "Progress",
+    "Provenance",
+    "Publication",
+    "Record",
+    "RecordBatch",
+    "RecordState",
+    "Renewal",
+    "RenewalAnswer",
+    "Report",
+    "Schedule",
+    "ScheduleDetail",
+    "Start",
+    "Stored",
+    "Target",
+    "TargetName",
+    "Trace",
+    "Verification",
+    "Workload",
+    "WorkloadOutcome",
+]

@@ -1,0 +1,116 @@
+"""A request to tune one or more workloads for a target within a budget."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StrictInt, model_validator
+
+from tilewright.contract.message import Message, RowId, Sha256
+from tilewright.contract.target import TargetName, Threads
+from tilewright.contract.workload import Batch, Workload
+
+DEFAULT_TRIALS = 64
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (JobState.FINISHED, JobState.FAILED, JobState.CANCELLED)
+
+
+class JobRequest(Message):
+    """Either `workloads` or `network`; `trials` and `seconds` are budgets for each workload."""
+
+    workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)] | None = None
+    network: Annotated[str, Field(max_length=64)] | None = None
+    batch: Batch | None = None
+    """Batch size of a network; workloads bring their own."""
+    trials: Annotated[StrictInt, Field(ge=1, le=100_000)] = DEFAULT_TRIALS
+    seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    threads: Threads = 1
+    target: TargetName = "auto"
+    priority: Annotated[StrictInt, Field(ge=-100, le=100)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.workloads is None) == (self.network is None):
+            raise ValueError("give either workloads or network")
+        if self.batch is not None and self.network is None:
+            raise ValueError("batch goes with network; a workload brings its own batch")
+        return self
+
+
+class WorkloadState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class JobWorkload(Message):
+    """One workload of a job, and the best so far."""
+
+    workload_id: Sha256
+    name: str
+    workload: Workload
+    occurrences: int = 1
+    """How often the network holds this convolution."""
+    state: WorkloadState
+    trials: int = 0
+    """Trials of this job, failures included."""
+    failed_trials: int = 0
+    seconds: float | None = None
+    """Time the search took; None while it runs."""
+    best_latency_us: float | None = None
+    best_gmacs: float | None = None
+    share_of_peak: float | None = None
+    speedup_over_default: float | None = None
+    schedule_id: RowId | None = None
+    stop_reason: str | None = None
+
+
+class Progress(Message):
+    workloads: int
+    workloads_done: int
+    trials: int
+    trials_planned: int
+    """An upper bound: the plateau stop usually needs fewer."""
+    seconds_left: float | None = None
+    """Estimate; None before the first trial."""
+
+
+class Job(Message):
+    id: RowId
+    state: JobState
+    reason: str | None = None
+    """Why it waits, failed or was cancelled, to a person."""
+    network: str | None = None
+    target: TargetName
+    threads: int
+    trials: int
+    seconds: float | None
+    priority: int
+    attempt: int
+    """Number of the newest attempt; 0 before the first."""
+    cancel_requested: bool = False
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: Progress
+    workloads: list[JobWorkload]
+
+
+class Event(Message):
+    """Something that happened to a job. Its `id` is the SSE event id."""
+
+    id: RowId
+    job_id: RowId
+    type: Annotated[str, Field(max_length=32)]
+    data: dict[str, Any]
+    created_at: datetime

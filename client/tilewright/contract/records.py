@@ -1,0 +1,77 @@
+"""A stored trial: one candidate that was built and measured, or failed with a reason."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StrictInt, model_validator
+
+from tilewright.contract.message import Latency, Message, RowId, Sha256
+from tilewright.contract.target import Target
+
+Trace = list[Any]
+"""A MetaSchedule trace as `Trace.as_json()` gives it: [instructions, decisions]."""
+
+SpaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]
+
+
+class RecordState(StrEnum):
+    MEASURED = "measured"
+    FAILED = "failed"
+
+
+class FailureKind(StrEnum):
+    BUILD_ERROR = "build_error"
+    RUN_ERROR = "run_error"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    WRONG_RESULT = "wrong_result"
+
+
+class Provenance(Message):
+    """Where, when and with what a record was made."""
+
+    job_id: RowId
+    attempt: Annotated[StrictInt, Field(ge=1)]
+    host_class: Annotated[str, Field(max_length=128)]
+    tvm_version: Annotated[str, Field(max_length=64)]
+    llvm_version: Annotated[str, Field(max_length=64)]
+    tilewright_version: Annotated[str, Field(max_length=64)]
+    measured_at: datetime
+
+
+class NewRecord(Message):
+    """A record as a worker reports it."""
+
+    workload_id: Sha256
+    target: Target
+    space: SpaceName
+    candidate: Sha256
+    """Identity of the candidate: SHA-256 of space and trace. Stored once for a workload, target and host class."""
+    trace: Trace
+    state: RecordState
+    latencies_us: Annotated[list[Latency], Field(max_length=1000)] = []
+    """One mean per repeat, in the order they were measured."""
+    latency_us: Latency | None = None
+    """Median over the repeats; None for a failure."""
+    spread_us: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    """Interquartile range over the repeats."""
+    failure: FailureKind | None = None
+    reason: Annotated[str, Field(max_length=4000)] | None = None
+    seconds: Annotated[float, Field(ge=0)]
+    """What the trial cost, from proposal to latency."""
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.state is RecordState.MEASURED) != (self.latency_us is not None):
+            raise ValueError("a measured record has latency_us, a failed one has not")
+        if (self.state is RecordState.FAILED) != (self.failure is not None):
+            raise ValueError("a failed record names its failure, a measured one does not")
+        return self
+
+
+class Record(NewRecord):
+    """A record as the store holds it."""
+
+    id: RowId

@@ -1,0 +1,68 @@
+"""The best-known verified record of a workload on a target."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, StrictInt
+
+from tilewright.contract.message import Latency, Message, RowId, Sha256
+from tilewright.contract.records import Provenance, SpaceName, Trace
+from tilewright.contract.target import Isa, Target, Threads
+from tilewright.contract.workload import Workload
+
+
+class Verification(Message):
+    """The bit-exactness gate that the built kernel passed."""
+
+    reference: Annotated[str, Field(max_length=200)]
+    inputs: Annotated[list[str], Field(min_length=1, max_length=64)]
+    """What was run, in words, such as `x=255 w=-128 zero points 0 and 255`."""
+    elements: Annotated[StrictInt, Field(ge=1)]
+    """How many output elements were compared; all were equal."""
+
+
+class Schedule(Message):
+    """What is served for a workload on a target."""
+
+    id: RowId
+    workload_id: Sha256
+    name: str
+    workload: Workload
+    target: Target
+    space: SpaceName
+    candidate: Sha256
+    trace: Trace
+    latency_us: Latency
+    spread_us: float
+    latencies_us: list[float]
+    gmacs: float
+    """10^9 multiply-adds per second."""
+    share_of_peak: float | None
+    """gmacs over the measured peak of the cores used."""
+    default_latency_us: Latency | None
+    """TVM's default schedule of the same workload, measured in the same run."""
+    speedup_over_default: float | None
+    verification: Verification
+    provenance: Provenance
+    published_at: datetime
+
+
+class ScheduleDetail(Schedule):
+    """With the scheduled TVMScript."""
+
+    script: str
+
+
+class Lookup(Message):
+    """Many workloads in one question. Without `isa` or `host_class`, the fastest of all is the answer."""
+
+    workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)]
+    threads: Threads = 1
+    isa: Isa | None = None
+    host_class: Annotated[str, Field(max_length=128)] | None = None
+
+
+class LookupResult(Message):
+    """One entry a workload, in the order of the question; None where nothing is known yet."""
+
+    items: list[Schedule | None]

@@ -1,0 +1,169 @@
+"""One quantized 2-D convolution, fully specified.
+
+y = saturate(round_half_even(float32(conv(x - data_zero_point, w) + bias) * scale) + out_zero_point)
+
+That is ONNX `QLinearConv`; int32 outputs are `conv + bias` as they are. Scales and zero points are given when
+a kernel is used: they do not change the schedule, so they are not part of the workload.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StrictBool, StrictInt, model_validator
+
+from tilewright.contract.message import Message
+
+MAX_TENSOR_BYTES = 2**31
+MAX_MACS = 2**42
+MAX_REDUCTION = 2**16
+"""Products summed for one output: 2^16 * 255 * 128 still fits int32, so accumulation is always exact."""
+
+Batch = Annotated[StrictInt, Field(ge=1, le=4096)]
+Channels = Annotated[StrictInt, Field(ge=1, le=65536)]
+Extent = Annotated[StrictInt, Field(ge=1, le=16384)]
+Step = Annotated[StrictInt, Field(ge=1, le=256)]
+Border = Annotated[StrictInt, Field(ge=0, le=1024)]
+
+SHORT_DTYPE = {"uint8": "u8", "int8": "s8", "int32": "s32"}
+BYTES = {"uint8": 1, "int8": 1, "int32": 4}
+
+
+class Workload(Message):
+    """What to compute. `kernel_size`, `stride`, `dilation` are (height, width); `padding` is top, left, bottom, right."""
+
+    batch: Batch
+    in_channels: Channels
+    height: Extent
+    width: Extent
+    out_channels: Channels
+    kernel_size: tuple[Step, Step]
+    stride: tuple[Step, Step] = (1, 1)
+    padding: tuple[Border, Border, Border, Border] = (0, 0, 0, 0)
+    dilation: tuple[Step, Step] = (1, 1)
+    groups: Channels = 1
+    data_dtype: Literal["uint8", "int8"] = "uint8"
+    weight_dtype: Literal["int8"] = "int8"
+    out_dtype: Literal["uint8", "int8", "int32"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    bias: StrictBool = True
+    activation: Literal["none", "relu"] = "none"
+    residual: Literal[False] = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_groups()
+        self._check_output()
+        self._check_sizes()
+        return self
+
+    def _check_groups(self) -> None:
+        for name in ("in_channels", "out_channels"):
+            channels = getattr(self, name)
+            if channels % self.groups:
+                raise ValueError(f"groups={self.groups} does not divide {name}={channels}")
+
+    def _check_output(self) -> None:
+        for name, extent, size in zip(("height", "width"), self._padded_shape(), self._kernel_extents(), strict=True):
+            if extent < size:
+                raise ValueError(
+                    f"the kernel does not fit: the dilated kernel covers {size} in {name}, the padded input has {extent}"
+                )
+
+    def _check_sizes(self) -> None:
+        if self.reduction > MAX_REDUCTION:
+            raise ValueError(
+                f"in_channels/groups * kernel_size is {self.reduction}; int32 accumulation is exact up to {MAX_REDUCTION}"
+            )
+        if self.macs > MAX_MACS:
+            raise ValueError(f"the convolution has {self.macs} multiply-adds; at most {MAX_MACS} can be tuned")
+        height, width = self._padded_shape()
+        padded = self.batch * height * width * self.in_channels
+        result = _product(self.output_shape) * BYTES[self.out_dtype]
+        for name, size in (("padded input", padded), ("output", result), ("weight", _product(self.weight_shape))):
+            if size > MAX_TENSOR_BYTES:
+                raise ValueError(f"the {name} takes {size} bytes; at most {MAX_TENSOR_BYTES} can be tuned")
+
+    def _padded_shape(self) -> tuple[int, int]:
+        top, left, bottom, right = self.padding
+        return self.height + top + bottom, self.width + left + right
+
+    def _kernel_extents(self) -> tuple[int, int]:
+        (kernel_h, kernel_w), (dilation_h, dilation_w) = self.kernel_size, self.dilation
+        return (kernel_h - 1) * dilation_h + 1, (kernel_w - 1) * dilation_w + 1
+
+    @property
+    def out_height(self) -> int:
+        return (self._padded_shape()[0] - self._kernel_extents()[0]) // self.stride[0] + 1
+
+    @property
+    def out_width(self) -> int:
+        return (self._padded_shape()[1] - self._kernel_extents()[1]) // self.stride[1] + 1
+
+    @property
+    def reduction(self) -> int:
+        """How many products are summed for one output element."""
+        return self.in_channels // self.groups * self.kernel_size[0] * self.kernel_size[1]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the whole convolution, padding included."""
+        return _product(self.output_shape) * self.reduction
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        return self.batch, self.height, self.width, self.in_channels
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        return self.batch, self.out_height, self.out_width, self.out_channels
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """OIHW, as ONNX and PyTorch store it."""
+        return self.out_channels, self.in_channels // self.groups, *self.kernel_size
+
+    @property
+    def canonical_json(self) -> str:
+        """Every field, keys sorted, no white space: equal for equal workloads, on every machine."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical_json.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Short and readable, such as `n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc`; not an identity."""
+        parts = [
+            f"n{self.batch}",
+            f"c{self.in_channels}",
+            f"h{self.height}w{self.width}",
+            f"o{self.out_channels}",
+            f"k{self.kernel_size[0]}x{self.kernel_size[1]}",
+            "s" + _short(self.stride),
+            "p" + _short(self.padding),
+        ]
+        if self.dilation != (1, 1):
+            parts.append("d" + _short(self.dilation))
+        if self.groups != 1:
+            parts.append(f"g{self.groups}")
+        parts.append("".join(SHORT_DTYPE[dtype] for dtype in (self.data_dtype, self.weight_dtype, self.out_dtype)))
+        if not self.bias:
+            parts.append("nobias")
+        if self.activation != "none":
+            parts.append(self.activation)
+        return "_".join([*parts, self.layout.lower()])
+
+
+def _short(values: tuple[int, ...]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
+
+
+def _product(values: tuple[int, ...]) -> int:
+    result = 1
+    for value in values:
+        result *= value
+    return result

@@ -1,0 +1,1 @@
+"""The service: app, store, dispatcher. It never imports tvm."""

@@ -1,0 +1,1 @@
+"""An attempt: search, build, measure, verify, report. And what machine this is."""
