@@ -31,7 +31,7 @@ BYTES = {"uint8": 1, "int8": 1, "int32": 4}
 
 
 class Workload(Message):
-    """What to compute. `kernel_size`, `stride`, `dilation` are (height, width); `padding` is top, left, bottom, right."""
+    """What to compute. Pairs are (height, width); `padding` is top, left, bottom, right."""
 
     batch: Batch
     in_channels: Channels
@@ -67,14 +67,12 @@ class Workload(Message):
     def _check_output(self) -> None:
         for name, extent, size in zip(("height", "width"), self._padded_shape(), self._kernel_extents(), strict=True):
             if extent < size:
-                raise ValueError(
-                    f"the kernel does not fit: the dilated kernel covers {size} in {name}, the padded input has {extent}"
-                )
+                raise ValueError(f"the dilated kernel covers {size} in {name}, the padded input has only {extent}")
 
     def _check_sizes(self) -> None:
         if self.reduction > MAX_REDUCTION:
             raise ValueError(
-                f"in_channels/groups * kernel_size is {self.reduction}; int32 accumulation is exact up to {MAX_REDUCTION}"
+                f"in_channels/groups * kernel_size is {self.reduction}; int32 sums are exact up to {MAX_REDUCTION}"
             )
         if self.macs > MAX_MACS:
             raise ValueError(f"the convolution has {self.macs} multiply-adds; at most {MAX_MACS} can be tuned")
