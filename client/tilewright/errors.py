@@ -1,0 +1,163 @@
+"""Everything that can go wrong, as the service, the workers and the client name it.
+
+TilewrightError
+├── InvalidRequest           422  a field is missing, unknown or out of range; `errors` names it
+│   └── UnknownNetwork       422  no such network
+├── Unauthorized             401  no token, or the wrong one
+├── NotFound                 404  no such job, schedule, record
+├── Conflict                 409
+│   ├── StaleAttempt              a newer attempt has the authority now
+│   ├── ScheduleChanged           another schedule was published since the comparison
+│   └── IdempotencyConflict       the same Idempotency-Key came with another body
+├── TooLarge                 413  the body is larger than the service takes
+├── Unavailable              503  the service cannot answer now; try again
+├── StorageFull              507  the disk of the service is full
+└── ClientError                   found out by the client, never sent by the service
+    ├── ServerUnreachable         nobody answers at this address
+    ├── NoSchedule                nothing is known for this workload yet, and `strict` was asked for
+    ├── JobFailed
+    ├── JobCancelled
+    └── WaitTimeout               the job did not end in the time that `wait` was given
+"""
+
+# The names say what happened; "Error" behind each would say it twice.
+# ruff: noqa: N818
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, TypedDict
+
+from pydantic import ValidationError
+
+PROBLEM_PREFIX = "urn:tilewright:problem:"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(TypedDict):
+    """What is wrong with one field: `workloads.0.groups` is a path into the body, and "" the body itself."""
+
+    field: str
+    message: str
+
+
+class TilewrightError(Exception):
+    """Base of all errors of this project; `detail` is a sentence to a person."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+
+    def problem(self) -> dict[str, Any]:
+        """As an RFC 9457 problem document."""
+        document: dict[str, Any] = {
+            "type": PROBLEM_PREFIX + self.code,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return document
+
+
+class InvalidRequest(TilewrightError):
+    code, status, title = "invalid-request", 422, "The request is not valid"
+
+    @classmethod
+    def from_validation(cls, error: ValidationError) -> Self:
+        """The same complaints, each with the path of its field."""
+        fields = [field_error(item["loc"], item["msg"]) for item in error.errors()]
+        return cls("; ".join(": ".join(filter(None, (item["field"], item["message"]))) for item in fields), fields)
+
+
+class UnknownNetwork(InvalidRequest):
+    code, title = "unknown-network", "There is no such network"
+
+
+class Unauthorized(TilewrightError):
+    code, status, title = "unauthorized", 401, "A valid token is needed"
+
+
+class NotFound(TilewrightError):
+    code, status, title = "not-found", 404, "There is no such thing"
+
+
+class Conflict(TilewrightError):
+    code, status, title = "conflict", 409, "The state has changed meanwhile"
+
+
+class StaleAttempt(Conflict):
+    code, title = "stale-attempt", "A newer attempt has taken over"
+
+
+class ScheduleChanged(Conflict):
+    code, title = "schedule-changed", "Another schedule was published meanwhile"
+
+
+class IdempotencyConflict(Conflict):
+    code, title = "idempotency-conflict", "The Idempotency-Key was used for another request"
+
+
+class TooLarge(TilewrightError):
+    code, status, title = "too-large", 413, "The request is too large"
+
+
+class Unavailable(TilewrightError):
+    code, status, title = "unavailable", 503, "The service cannot answer now"
+
+
+class StorageFull(TilewrightError):
+    code, status, title = "storage-full", 507, "The disk of the service is full"
+
+
+class ClientError(TilewrightError):
+    code, title = "client", "The request could not be made"
+
+
+class ServerUnreachable(ClientError):
+    code, title = "server-unreachable", "The service does not answer"
+
+
+class NoSchedule(ClientError):
+    code, title = "no-schedule", "No schedule is known yet"
+
+
+class JobFailed(ClientError):
+    code, title = "job-failed", "The job failed"
+
+
+class JobCancelled(ClientError):
+    code, title = "job-cancelled", "The job was cancelled"
+
+
+class WaitTimeout(ClientError):
+    code, title = "wait-timeout", "The job goes on"
+
+
+def from_problem(status: int, document: Mapping[str, Any]) -> TilewrightError:
+    """The error that a problem document tells of, as the class that the service raised."""
+    code = str(document.get("type", "")).removeprefix(PROBLEM_PREFIX)
+    detail = str(document.get("detail") or document.get("title") or f"the service answered {status}")
+    errors = document.get("errors")
+    return _class_of(code, status)(detail, errors if isinstance(errors, list) else ())
+
+
+def field_error(path: Sequence[int | str], message: str) -> FieldError:
+    """From a location and a message as pydantic gives them."""
+    return {"field": ".".join(map(str, path)), "message": message.removeprefix("Value error, ")}
+
+
+def _class_of(code: str, status: int) -> type[TilewrightError]:
+    classes = _descendants(TilewrightError)
+    same_code = [each for each in classes if each.code == code]
+    same_status = [each for each in classes if each.status == status and status != TilewrightError.status]
+    return (same_code or same_status or [TilewrightError])[0]
+
+
+def _descendants(base: type[TilewrightError]) -> list[type[TilewrightError]]:
+    children = base.__subclasses__()
+    return children + [each for child in children for each in _descendants(child)]
