@@ -14,6 +14,7 @@ TilewrightError
 ├── StorageFull              507  the disk of the service is full
 └── ClientError                   found out by the client, never sent by the service
     ├── ServerUnreachable         nobody answers at this address
+    ├── UnexpectedAnswer          somebody else answers at this address
     ├── NoSchedule                nothing is known for this workload yet, and `strict` was asked for
     ├── JobFailed
     ├── JobCancelled
@@ -120,6 +121,10 @@ class ClientError(TilewrightError):
 
 class ServerUnreachable(ClientError):
     code, title = "server-unreachable", "The service does not answer"
+
+
+class UnexpectedAnswer(ClientError):
+    code, title = "unexpected-answer", "That is not a Tilewright service"
 
 
 class NoSchedule(ClientError):

@@ -1,0 +1,75 @@
+"""How an attempt calls home: the client side of `contract.attempts`."""
+
+from typing import Self
+
+import httpx2
+
+from tilewright.contract.attempts import (
+    AttemptBrief,
+    History,
+    LaunchOrder,
+    Publication,
+    RecordBatch,
+    Renewal,
+    RenewalAnswer,
+    Report,
+    Start,
+    Stored,
+    WorkloadOutcome,
+)
+from tilewright.contract.schedules import Schedule
+from tilewright.transport import Transport
+
+PATIENCE_SECONDS = 15.0
+"""How long the service may be away, such as for a restart, before a call gives up."""
+
+
+class AttemptClient:
+    """Speaks for one attempt, with its token.
+
+    Every call raises `StaleAttempt` once a newer attempt has the authority, except `send_records`: facts are
+    always taken. While the service is away a call is repeated, and after `patience_seconds` it raises
+    `ServerUnreachable` or `Unavailable`.
+    """
+
+    def __init__(
+        self,
+        order: LaunchOrder,
+        patience_seconds: float = PATIENCE_SECONDS,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self.order = order
+        self._path = f"/v1/jobs/{order.job_id}/attempts/{order.attempt}"
+        self._transport = Transport(order.url, order.token, patience_seconds, transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def start(self, start: Start) -> AttemptBrief:
+        return self._transport.post(f"{self._path}/start", start, AttemptBrief)
+
+    def history(self, workload_id: str) -> History:
+        return self._transport.get(f"{self._path}/history", History, {"workload_id": workload_id})
+
+    def send_records(self, batch: RecordBatch) -> Stored:
+        """Safe to repeat: a record is stored once, however often it comes."""
+        return self._transport.post(f"{self._path}/records", batch, Stored)
+
+    def renew(self, renewal: Renewal) -> RenewalAnswer:
+        return self._transport.post(f"{self._path}/renew", renewal, RenewalAnswer)
+
+    def publish(self, publication: Publication) -> Schedule:
+        """Raises `ScheduleChanged` when `replaces` is not the incumbent any more: compare again with the new one."""
+        return self._transport.post(f"{self._path}/schedules", publication, Schedule)
+
+    def report_outcome(self, outcome: WorkloadOutcome) -> None:
+        self._transport.request("POST", f"{self._path}/outcomes", outcome)
+
+    def report_result(self, report: Report) -> None:
+        self._transport.request("POST", f"{self._path}/result", report)

@@ -1,0 +1,176 @@
+"""HTTP with the errors of this project: one request, its repetitions, and what its answer means."""
+
+import ipaddress
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from tilewright.errors import (
+    InvalidRequest,
+    ServerUnreachable,
+    TilewrightError,
+    Unavailable,
+    UnexpectedAnswer,
+    from_problem,
+)
+
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+STREAM_SILENCE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+Params = Mapping[str, str | int | None]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Transport:
+    """Talks to one service. Requests that may be repeated are, for `patience_seconds`, while the service is away."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        patience_seconds: float = 0.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self.url = _checked(url)
+        self.patience_seconds = patience_seconds
+        self._http = httpx2.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=TIMEOUT,
+            trust_env=not _is_loopback(self.url),
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, answer: type[Model], params: Params | None = None) -> Model:
+        return self._parse(self.request("GET", path, params=params), answer)
+
+    def post(
+        self,
+        path: str,
+        body: BaseModel | None,
+        answer: type[Model],
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> Model:
+        return self._parse(self.request("POST", path, body, headers=headers, repeatable=repeatable), answer)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> httpx2.Response:
+        """The answer, if it is a 2xx; what the service complains about is raised."""
+        request = self._http.build_request(
+            method,
+            path,
+            content=None if body is None else body.model_dump_json(),
+            params={name: value for name, value in (params or {}).items() if value is not None} or None,
+            headers={**({} if body is None else {"Content-Type": "application/json"}), **(headers or {})},
+        )
+        deadline = time.monotonic() + self.patience_seconds
+        for pause in pauses():
+            try:
+                return self._send(request)
+            except (ServerUnreachable, Unavailable) as error:
+                if not (repeatable or _never_arrived(error)) or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("unreachable: pauses never end")
+
+    @contextmanager
+    def events(self, path: str, last_event_id: int | None = None) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
+        """One connection to a stream of server-sent events."""
+        headers = {"Accept": "text/event-stream"}
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = str(last_event_id)
+        timeout = httpx2.Timeout(STREAM_SILENCE_SECONDS, connect=5.0)
+        try:
+            with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error_of(response)
+                yield iter(httpx2.EventSource(response))
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _send(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = self._http.send(request)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        if not response.is_success:
+            raise _error_of(response)
+        return response
+
+    def _unreachable(self, error: httpx2.TransportError) -> ServerUnreachable:
+        reason = str(error) or type(error).__name__
+        return ServerUnreachable(
+            f"no service answers at {self.url} ({reason}); start one with `tilewright serve`, "
+            "or set TILEWRIGHT_URL to the address of yours"
+        )
+
+    def _parse(self, response: httpx2.Response, answer: type[Model]) -> Model:
+        """Keys that this client does not know yet are passed over: the service may be newer."""
+        try:
+            return answer.model_validate_json(response.content, extra="ignore")
+        except ValidationError as error:
+            problem = InvalidRequest.from_validation(error).detail
+            raise UnexpectedAnswer(f"{response.url} did not answer as a Tilewright service does: {problem}") from error
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait between repetitions: growing, and never in step with others."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause * random.uniform(0.75, 1.25)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _error_of(response: httpx2.Response) -> TilewrightError:
+    if response.is_redirect:
+        return UnexpectedAnswer(f"{response.url} points to {response.headers.get('location')}; use that address")
+    try:
+        document = json.loads(response.content)
+    except ValueError:
+        document = {}
+    status = Unavailable.status if response.status_code in (429, 502, 504) else response.status_code
+    return from_problem(status, document if isinstance(document, dict) else {})
+
+
+def _never_arrived(error: TilewrightError) -> bool:
+    """A refused connection is safe to repeat, whatever the request was."""
+    return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+
+
+def _checked(url: str) -> str:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise InvalidRequest(f"{url!r} is not an address: {error}") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidRequest(f"{url!r} is not an address: it has to begin with http:// or https:// and name a host")
+    return url.rstrip("/")
+
+
+def _is_loopback(url: str) -> bool:
+    """Proxies of the environment are for other machines."""
+    host = httpx2.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
