@@ -107,7 +107,11 @@ class Job(Message):
 
 
 class Event(Message):
-    """Something that happened to a job. Its `id` is the SSE event id."""
+    """Something that happened to a job.
+
+    On the stream of server-sent events, `id:` is the id, `event:` the type, and `data:` this whole object. `data` has
+    a `state` when the job entered another one; the stream ends after the event of a final state.
+    """
 
     id: RowId
     job_id: RowId

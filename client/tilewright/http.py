@@ -1,0 +1,132 @@
+"""The service's HTTP interface, one method an endpoint."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from tilewright.contract.hosts import Host
+from tilewright.contract.jobs import Event, Job, JobRequest, JobState
+from tilewright.contract.message import Message
+from tilewright.contract.pages import Page
+from tilewright.contract.records import Record
+from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
+from tilewright.contract.target import Isa
+from tilewright.errors import ServerUnreachable, Unavailable
+from tilewright.transport import Params, Transport, pauses
+
+PATIENCE_SECONDS = 1.0
+"""How long a request is repeated while nobody answers."""
+STREAM_PATIENCE_SECONDS = 60.0
+"""How long a stream of events may be cut off, such as by a restart, before its reader gives up."""
+
+Item = TypeVar("Item", bound=Message)
+
+
+class Client:
+    """A service at `url`. Raises the errors of `tilewright.errors`; lists are read page by page as they are used."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._transport = Transport(url, token, patience_seconds, transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    @property
+    def url(self) -> str:
+        return self._transport.url
+
+    def submit(self, request: JobRequest, idempotency_key: str | None = None) -> Job:
+        """A new job, or the open one that asks for the same."""
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        return self._transport.post("/v1/jobs", request, Job, headers)
+
+    def job(self, job_id: int) -> Job:
+        return self._transport.get(f"/v1/jobs/{job_id}", Job)
+
+    def jobs(self, state: JobState | None = None) -> Iterator[Job]:
+        return self._items("/v1/jobs", Page[Job], {"state": state})
+
+    def cancel(self, job_id: int) -> Job:
+        """Ask it to stop: its state is `cancelled` a few seconds later. What was measured is kept."""
+        return self._transport.post(f"/v1/jobs/{job_id}/cancel", None, Job)
+
+    def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[Event]:
+        """Everything after `last_event_id`, then what happens from now on, until the job ends."""
+        last_heard = time.monotonic()
+        pause = pauses()
+        while True:
+            try:
+                with self._transport.events(f"/v1/jobs/{job_id}/events", last_event_id) as stream:
+                    for message in stream:
+                        event = Event.model_validate_json(message.data, extra="ignore")
+                        last_event_id, last_heard, pause = event.id, time.monotonic(), pauses()
+                        yield event
+                        if _is_last(event):
+                            return
+                if self.job(job_id).state.is_final:
+                    return
+            except (ServerUnreachable, Unavailable):
+                if time.monotonic() - last_heard > STREAM_PATIENCE_SECONDS:
+                    raise
+            time.sleep(next(pause))
+
+    def records(self, job_id: int | None = None) -> Iterator[Record]:
+        """All records of a job, or of everything."""
+        path = "/v1/records" if job_id is None else f"/v1/jobs/{job_id}/records"
+        return self._items(path, Page[Record])
+
+    def lookup(self, question: Lookup) -> LookupResult:
+        return self._transport.post("/v1/schedules/lookup", question, LookupResult)
+
+    def schedules(
+        self,
+        workload_id: str | None = None,
+        isa: Isa | None = None,
+        threads: int | None = None,
+        host_class: str | None = None,
+    ) -> Iterator[Schedule]:
+        filters: Params = {"workload_id": workload_id, "isa": isa, "threads": threads, "host_class": host_class}
+        return self._items("/v1/schedules", Page[Schedule], filters)
+
+    def schedule(self, schedule_id: int) -> ScheduleDetail:
+        return self._transport.get(f"/v1/schedules/{schedule_id}", ScheduleDetail)
+
+    def hosts(self) -> Iterator[Host]:
+        return self._items("/v1/hosts", Page[Host])
+
+    def is_healthy(self) -> bool:
+        """Whether the service answers at all."""
+        with suppress(ServerUnreachable, Unavailable):
+            return self._transport.request("GET", "/healthz").is_success
+        return False
+
+    def version(self) -> dict[str, Any]:
+        return dict(self._transport.request("GET", "/version").json())
+
+    def _items(self, path: str, page: type[Page[Item]], params: Params | None = None) -> Iterator[Item]:
+        answer = self._transport.get(path, page, {"limit": 200, **(params or {})})
+        yield from answer.items
+        while answer.next is not None:
+            answer = self._transport.get(answer.next, page)
+            yield from answer.items
+
+
+def _is_last(event: Event) -> bool:
+    state = event.data.get("state")
+    return state in set(JobState) and JobState(state).is_final

@@ -1,0 +1,139 @@
+"""The door for Python programs: submit workloads, load the best-known kernels."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
+
+from tilewright.contract.hosts import Host
+from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
+from tilewright.contract.schedules import Lookup, Schedule
+from tilewright.contract.target import Isa, Target, TargetName
+from tilewright.contract.workload import Workload
+from tilewright.errors import InvalidRequest, NoSchedule, ServerUnreachable, Unavailable
+from tilewright.http import Client
+from tilewright.job_handle import JobHandle
+from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
+
+if TYPE_CHECKING:
+    from tilewright_kernels.kernel import Kernel
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+def connect(url: str | None = None, token: str | None = None) -> "Hub":
+    """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
+    address = url or os.environ.get("TILEWRIGHT_URL") or DEFAULT_URL
+    return Hub(Client(address, token or os.environ.get("TILEWRIGHT_TOKEN") or None))
+
+
+class Hub:
+    """A service, in the terms of somebody who wants fast convolutions."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.client.close()
+
+    def submit(
+        self,
+        workloads: WorkloadSource | Sequence[WorkloadSource] | None = None,
+        *,
+        network: str | None = None,
+        batch: int | None = None,
+        trials: int = DEFAULT_TRIALS,
+        seconds: float | None = None,
+        threads: int = 1,
+        target: TargetName = "auto",
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> JobHandle:
+        """Ask for one workload, several, or all of a network. `trials` and `seconds` are budgets for each of them."""
+        request = job_request(
+            workloads=None if workloads is None else parse_workloads(workloads),
+            network=network,
+            batch=batch,
+            trials=trials,
+            seconds=seconds,
+            threads=threads,
+            target=target,
+            priority=priority,
+        )
+        return JobHandle(self.client, self.client.submit(request, idempotency_key))
+
+    def job(self, job_id: int) -> JobHandle:
+        return JobHandle(self.client, self.client.job(job_id))
+
+    def jobs(self) -> Iterator[Job]:
+        return self.client.jobs()
+
+    def best(
+        self,
+        workload: WorkloadSource,
+        threads: int = 1,
+        isa: Isa | None = None,
+        host_class: str | None = None,
+        strict: bool = False,
+    ) -> Schedule | None:
+        """The fastest schedule known, on any host unless told which; without one None, or `NoSchedule` if strict."""
+        parsed = parse_workload(workload)
+        question = Lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
+        schedule = self.client.lookup(question).items[0]
+        if schedule is None and strict:
+            raise _no_schedule(parsed, threads)
+        return schedule
+
+    def load(self, workload: WorkloadSource, threads: int = 1, strict: bool = False) -> "Kernel":
+        """The best-known kernel of this host, built.
+
+        Without a schedule, or without a service, it is the default kernel, slower and just as exact, with a warning;
+        if `strict`, `NoSchedule` or `ServerUnreachable` is raised instead.
+        """
+        from tilewright_kernels.host import this_host
+        from tilewright_kernels.kernel import load_kernel
+
+        parsed, host = parse_workload(workload), this_host()
+        try:
+            schedule = self._schedule_for(host, parsed, threads)
+        except (NoSchedule, ServerUnreachable, Unavailable) as error:
+            if strict:
+                raise
+            warnings.warn(f"using the default kernel of {parsed.name}: {error}", stacklevel=2)
+            return load_kernel(parsed, Target(isa=host.isas[0], threads=threads), None)
+        return load_kernel(parsed, schedule.target, schedule)
+
+    def database(self) -> AbstractContextManager[Any]:
+        """A MetaSchedule database that answers TVM's own compile flow with the schedules of this service."""
+        from tilewright_kernels.database import hub_database
+
+        return hub_database(self.client)
+
+    def _schedule_for(self, host: Host, workload: Workload, threads: int) -> Schedule:
+        """The strongest path of this host for which there is one."""
+        for isa in host.isas:
+            schedule = self.best(workload, threads, isa, host.host_class)
+            if schedule is not None:
+                return schedule
+        raise _no_schedule(workload, threads)
+
+
+def job_request(**fields: Any) -> JobRequest:
+    try:
+        return JobRequest(**fields)
+    except ValidationError as error:
+        raise InvalidRequest.from_validation(error) from error
+
+
+def _no_schedule(workload: Workload, threads: int) -> NoSchedule:
+    on = f"{threads} thread{'s' if threads > 1 else ''}"
+    return NoSchedule(f"no schedule is known for {workload.name} on {on}; tune it with `tilewright submit` first")

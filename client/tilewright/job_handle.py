@@ -1,0 +1,80 @@
+"""A job that was submitted, to wait for, to watch and to cancel."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from tilewright.contract.jobs import Event, Job, JobState
+from tilewright.errors import JobCancelled, JobFailed, ServerUnreachable, Unavailable, WaitTimeout
+from tilewright.http import STREAM_PATIENCE_SECONDS, Client
+
+POLL_SECONDS = 0.25
+
+
+class JobHandle:
+    """One job of a service; `job` is how it was when last asked."""
+
+    def __init__(self, client: Client, job: Job) -> None:
+        self._client = client
+        self.job = job
+
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.id}: {self.job.state}>"
+
+    @property
+    def id(self) -> int:
+        return self.job.id
+
+    @property
+    def state(self) -> JobState:
+        return self.job.state
+
+    def refresh(self) -> Job:
+        self.job = self._client.job(self.id)
+        return self.job
+
+    def cancel(self) -> Job:
+        self.job = self._client.cancel(self.id)
+        return self.job
+
+    def events(self, last_event_id: int | None = None) -> Iterator[Event]:
+        """What happened so far and what happens from now on, until the job ends."""
+        return self._client.events(self.id, last_event_id)
+
+    def wait(self, timeout: float | None = None, progress: Callable[[Job], None] | None = None) -> Job:
+        """Return the job when it finished; `progress` sees it several times a second until then.
+
+        Raises `JobFailed`, `JobCancelled`, or after `timeout` seconds `WaitTimeout`: then the job goes on.
+        A service that restarts is waited for.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if progress is not None:
+                progress(self.job)
+            if self.job.state.is_final:
+                return finished(self.job)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(f"job {self.id} is still {self.job.state} after {timeout:g} seconds; it goes on")
+            time.sleep(POLL_SECONDS)
+            self._refresh_patiently(deadline)
+
+    def _refresh_patiently(self, deadline: float | None) -> None:
+        give_up = time.monotonic() + STREAM_PATIENCE_SECONDS
+        if deadline is not None:
+            give_up = min(give_up, deadline)
+        while True:
+            try:
+                self.refresh()
+                return
+            except (ServerUnreachable, Unavailable):
+                if time.monotonic() >= give_up:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+
+def finished(job: Job) -> Job:
+    """The job, provided that it ended well."""
+    if job.state is JobState.FAILED:
+        raise JobFailed(f"job {job.id} failed: {job.reason or 'no reason was given'}")
+    if job.state is JobState.CANCELLED:
+        raise JobCancelled(f"job {job.id} was cancelled{': ' + job.reason if job.reason else ''}")
+    return job
