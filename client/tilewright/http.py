@@ -15,6 +15,7 @@ from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
 from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
 from tilewright.contract.target import Isa
+from tilewright.contract.workers import Worker
 from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.transport import Params, Transport, pauses
 
@@ -106,6 +107,9 @@ class Client:
 
     def schedule(self, schedule_id: int) -> ScheduleDetail:
         return self._transport.get(f"/v1/schedules/{schedule_id}", ScheduleDetail)
+
+    def workers(self) -> Iterator[Worker]:
+        return self._items("/v1/workers", Page[Worker])
 
     def hosts(self) -> Iterator[Host]:
         return self._items("/v1/hosts", Page[Host])

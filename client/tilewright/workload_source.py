@@ -41,8 +41,10 @@ def parse_json(text: str) -> Any:
     """Strict JSON: no NaN, no key twice."""
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidRequest(f"this is not JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequest("this JSON is nested too deeply") from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,0 +1,41 @@
+"""All commands together."""
+
+from typing import Annotated
+
+import typer
+
+from tilewright import __version__
+from tilewright.cli import jobs, machine, networks, processes, schedules, submit
+from tilewright.cli.failures import FailureGroup
+
+app = typer.Typer(
+    name="tilewright",
+    cls=FailureGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tilewright {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Start with [bold]tilewright demo[/], or [bold]tilewright serve[/] and, beside it, submit.")
+def tilewright(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Tune int8 convolutions for CPUs and share what was found.
+
+    TILEWRIGHT_URL and TILEWRIGHT_TOKEN say which service to ask. Exit codes: 0 done, 1 failed, 2 wrong usage.
+    """
+
+
+for group in (processes, submit, jobs, schedules, networks, machine):
+    group.register(app)

@@ -1,0 +1,45 @@
+"""The one place where the command line says what went wrong."""
+
+import os
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tilewright.errors import InvalidRequest, TilewrightError
+
+FAILED = 1
+WRONG_USAGE = 2
+
+
+class FailureGroup(TyperGroup):
+    """Turns exceptions of any command into one message on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TilewrightError as error:
+            _print(error.detail)
+            raise typer.Exit(exit_code(error)) from error
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise typer.Exit(FAILED) from error
+        except OSError as error:
+            _print(str(error))
+            raise typer.Exit(FAILED) from error
+        except (typer.TyperException, typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get("TILEWRIGHT_DEBUG"):
+                raise
+            _print(f"this should not happen: {type(error).__name__}: {error}; TILEWRIGHT_DEBUG=1 shows where")
+            raise typer.Exit(FAILED) from error
+
+
+def exit_code(error: TilewrightError) -> int:
+    return WRONG_USAGE if isinstance(error, InvalidRequest) else FAILED
+
+
+def _print(message: str) -> None:
+    typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(message, err=True)

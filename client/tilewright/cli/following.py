@@ -1,0 +1,47 @@
+"""Following a job until it ends."""
+
+import time
+from collections.abc import Iterator
+
+import typer
+
+from tilewright.cli.failures import FAILED
+from tilewright.cli.job_view import job_view
+from tilewright.cli.output import console
+from tilewright.contract.jobs import Job
+from tilewright.http import Client
+
+LEAST_SECONDS = 0.25
+"""Between two looks at the job, however many events there are."""
+
+
+def follow(client: Client, job_id: int, show: bool = True) -> Job:
+    """The job at its end; on the way there it is shown. Leaves with 1 when it did not finish."""
+    try:
+        if show:
+            with job_view(console()) as view:
+                for job in snapshots(client, job_id):
+                    view.show(job)
+        else:
+            *_, job = snapshots(client, job_id)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\njob {job_id} goes on: `tilewright watch {job_id}` shows it, `tilewright cancel {job_id}` stops it",
+            err=True,
+        )
+        raise typer.Exit(FAILED) from None
+    return job
+
+
+def snapshots(client: Client, job_id: int) -> Iterator[Job]:
+    """The job now, again whenever something happened to it, and as it ended."""
+    job = client.job(job_id)
+    yield job
+    if job.state.is_final:
+        return
+    last_look = time.monotonic()
+    for _ in client.events(job_id):
+        if time.monotonic() - last_look >= LEAST_SECONDS:
+            yield client.job(job_id)
+            last_look = time.monotonic()
+    yield client.job(job_id)

@@ -1,0 +1,78 @@
+"""`tilewright jobs`, `watch` and `cancel`."""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from tilewright.cli.following import follow
+from tilewright.cli.options import AsJson, JobId, Url, open_hub
+from tilewright.cli.output import console, print_json, print_json_line, table
+from tilewright.contract.jobs import Job, JobState
+from tilewright.http import Client
+from tilewright.job_handle import finished
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="[bold]Example[/]  tilewright jobs --state running")(jobs)
+    app.command(epilog="[bold]Examples[/]  tilewright watch 3  |  tilewright watch 3 --json | jq .type")(watch)
+    app.command(epilog="[bold]Example[/]  tilewright cancel 3")(cancel)
+
+
+def jobs(
+    state: Annotated[JobState | None, typer.Option(help="Only the jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs of the service."""
+    with open_hub(url) as hub:
+        found = list(islice(hub.client.jobs(state), limit))
+    if as_json:
+        print_json(found)
+        return
+    rows = table(
+        "id", "state", "what", "target", "threads", "workloads", "trials", "created", "reason", numbers=("id",)
+    )
+    for job in found:
+        rows.add_row(*_row(job))
+    console().print(rows if found else "no jobs; `tilewright submit --help` tells how to make one")
+
+
+def watch(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
+    """Show the progress of a job until it ends; with --json its events, one a line.
+
+    The exit code is 0 if the job finished and 1 if it failed or was cancelled.
+    """
+    with open_hub(url) as hub:
+        finished(_print_events(hub.client, job_id) if as_json else follow(hub.client, job_id))
+
+
+def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
+    """Stop a job within seconds. What it measured is kept."""
+    with open_hub(url) as hub:
+        job = hub.client.cancel(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(f"job {job.id} is {job.state if job.state.is_final else 'being cancelled'}")
+
+
+def _print_events(client: Client, job_id: int) -> Job:
+    for event in client.events(job_id):
+        print_json_line(event)
+    return client.job(job_id)
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    return (
+        str(job.id),
+        job.state,
+        job.network or job.workloads[0].name,
+        job.target,
+        str(job.threads),
+        f"{job.progress.workloads_done}/{job.progress.workloads}",
+        str(job.progress.trials),
+        f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
+        job.reason or "",
+    )

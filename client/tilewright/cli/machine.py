@@ -1,0 +1,47 @@
+"""`tilewright doctor` and `demo`: is this machine fit, and what does it look like when it works."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import typer
+
+from tilewright.cli.failures import FAILED
+from tilewright.cli.options import AsJson
+from tilewright.cli.output import console, print_json, table
+
+if TYPE_CHECKING:
+    from tilewright_kernels.doctor import Check
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="[bold]Example[/]  tilewright doctor")(doctor)
+    app.command(epilog="[bold]Example[/]  tilewright demo")(demo)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Tell whether this machine and its packages are fit, and how to mend what is not."""
+    from tilewright_kernels.doctor import checks
+
+    done = list(checks())
+    is_fit = all(check.ok for check in done)
+    if as_json:
+        print_json({"ok": is_fit, "checks": [dataclasses.asdict(check) for check in done]})
+    else:
+        _print_table(done)
+    if not is_fit:
+        raise typer.Exit(FAILED)
+
+
+def demo() -> None:
+    """Tune ResNet-18 on a throw-away service, and compare the kernels with ONNX Runtime's."""
+    from tilewright_worker.demo import run
+
+    raise typer.Exit(run(console()))
+
+
+def _print_table(done: "list[Check]") -> None:
+    rows = table("", "check", "found", "remedy")
+    for check in done:
+        sign = "[green]ok[/]" if check.ok else "[red]no[/]"
+        rows.add_row(sign, check.name, check.detail, "" if check.ok else check.remedy)
+    console().print(rows)

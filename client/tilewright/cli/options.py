@@ -1,0 +1,45 @@
+"""Options that several commands share, and what they open."""
+
+from typing import Annotated
+
+import typer
+
+from tilewright.cli.workload_file import read_workloads
+from tilewright.contract.networks import NETWORKS, network_workloads
+from tilewright.contract.workload import Workload
+from tilewright.hub import Hub, connect
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", envvar="TILEWRIGHT_URL", help="Address of the service.", show_default="http://127.0.0.1:8000"
+    ),
+]
+WorkloadFile = Annotated[
+    str | None,
+    typer.Option("--workload", "-w", metavar="FILE", help='JSON: one workload, or an array; "-" is standard input.'),
+]
+Network = Annotated[str | None, typer.Option("--network", "-n", metavar="NAME", help=f"One of {', '.join(NETWORKS)}.")]
+Batch = Annotated[int | None, typer.Option("--batch", "-b", help="Batch size of the network.", show_default="1")]
+Threads = Annotated[int, typer.Option("--threads", "-t", help="Threads that a kernel runs on.")]
+JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.")]
+
+
+def open_hub(url: str | None) -> Hub:
+    return connect(url)
+
+
+def chosen_workloads(file: str | None, network: str | None, batch: int | None) -> list[tuple[Workload, int]]:
+    """The workloads that the options name, with how often each occurs."""
+    check_choice(file, network, batch)
+    if network is not None:
+        return network_workloads(network, 1 if batch is None else batch)
+    return [(workload, 1) for workload in read_workloads(file or "-")]
+
+
+def check_choice(file: str | None, network: str | None, batch: int | None) -> None:
+    if (file is None) == (network is None):
+        raise typer.BadParameter("give either --workload FILE or --network NAME")
+    if batch is not None and network is None:
+        raise typer.BadParameter("--batch goes with --network; a workload brings its own batch")

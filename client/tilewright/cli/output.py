@@ -1,0 +1,61 @@
+"""How results reach the terminal."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+PLAIN_WIDTH = 160
+"""Width of tables that go into a file or a pipe."""
+
+
+def console() -> Console:
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
+
+
+def print_json_line(value: Any) -> None:
+    typer.echo(json.dumps(_plain(value), separators=(",", ":"), allow_nan=False))
+
+
+def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
+    """A table in which the columns named in `numbers` stand to the right."""
+    right = set(numbers)
+    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        result.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return result
+
+
+def number(value: float | None, digits: int = 1, unit: str = "") -> str:
+    return "-" if value is None else f"{value:,.{digits}f}{unit}"
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,71 @@
+"""`tilewright serve` and `worker`: the two processes that stay."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from tilewright.errors import InvalidRequest
+
+SERVE_EXAMPLES = """[bold]Examples[/]
+
+tilewright serve
+
+tilewright serve --host 0.0.0.0 --database postgresql://tilewright@db/tilewright --engine tls://scheduler:8786
+"""
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=SERVE_EXAMPLES)(serve)
+    app.command(epilog="[bold]Example[/]  tilewright worker --engine tls://scheduler:8786")(worker)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Holds the SQLite database.", show_default="~/.local/share/tilewright"),
+    ] = None,
+    logs_dir: Annotated[
+        Path | None, typer.Option(help="Gets a MetaSchedule database for each job.", show_default="tuning_logs")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://...", show_default="SQLite in the data directory")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="URL", help="tls://scheduler:8786", show_default="a cluster on this machine")
+    ] = None,
+) -> None:
+    """Start the service; without options it needs nothing but this machine. Ctrl-C ends it."""
+    from tilewright_service.serve import serve
+    from tilewright_service.settings import Settings
+
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "logs_dir": logs_dir,
+        "database": database,
+        "engine": engine,
+    }
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidRequest.from_validation(error) from error
+    raise typer.Exit(serve(settings))
+
+
+def worker(
+    engine: Annotated[
+        str,
+        typer.Option(metavar="URL", envvar="TILEWRIGHT_ENGINE", help="The scheduler, such as tls://scheduler:8786."),
+    ],
+) -> None:
+    """Let this machine measure for a service elsewhere. Ctrl-C ends it."""
+    from tilewright_worker.host_worker import run
+
+    raise typer.Exit(run(engine))

@@ -1,0 +1,96 @@
+"""`tilewright best` and `export`."""
+
+from typing import Annotated
+
+import typer
+
+from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, chosen_workloads, open_hub
+from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
+from tilewright.contract.schedules import Lookup, Schedule
+from tilewright.contract.target import Isa
+from tilewright.contract.workload import Workload
+from tilewright.errors import NoSchedule
+
+EXAMPLES = """[bold]Examples[/]
+
+tilewright best --network resnet18
+
+tilewright best --workload conv.json --threads 2 --strict --json
+"""
+
+Choice = list[tuple[Workload, int]]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(best)
+    app.command(epilog="[bold]Example[/]  tilewright export --job 3 > records.jsonl")(export)
+
+
+def best(
+    workload: WorkloadFile = None,
+    network: Network = None,
+    batch: Batch = None,
+    threads: Threads = 1,
+    isa: Annotated[Isa | None, typer.Option(help="Only for this instruction set path.")] = None,
+    host_class: Annotated[str | None, typer.Option(help="Only measured on this class of host.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if there is none for one of them.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the best-known schedules of workloads, or of a network."""
+    choice = chosen_workloads(workload, network, batch)
+    question = Lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
+    with open_hub(url) as hub:
+        found = hub.client.lookup(question).items
+    if as_json:
+        print_json(_as_items(choice, found))
+    else:
+        _print_table(choice, found)
+    missing = found.count(None)
+    if strict and missing:
+        raise NoSchedule(f"{missing} of {len(found)} workloads have no schedule yet; `tilewright submit` tunes them")
+
+
+def export(
+    job: Annotated[int | None, typer.Option(help="Only the records of this job.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the records of the service as JSON, one a line; with --json as one array."""
+    with open_hub(url) as hub:
+        records = hub.client.records(job)
+        if as_json:
+            print_json(list(records))
+            return
+        for record in records:
+            print_json_line(record)
+
+
+def _as_items(choice: Choice, found: list[Schedule | None]) -> list[dict[str, object]]:
+    return [
+        {"workload_id": workload.id, "name": workload.name, "occurrences": occurrences, "schedule": schedule}
+        for (workload, occurrences), schedule in zip(choice, found, strict=True)
+    ]
+
+
+def _print_table(choice: Choice, found: list[Schedule | None]) -> None:
+    numbers = ("x", "latency us", "spread us", "GMAC/s", "of peak", "speed-up")
+    rows = table("workload", *numbers, "isa", "host class", "schedule", numbers=numbers)
+    for (workload, occurrences), schedule in zip(choice, found, strict=True):
+        rows.add_row(workload.name, str(occurrences), *_cells(schedule))
+    console().print(rows)
+
+
+def _cells(schedule: Schedule | None) -> tuple[str, ...]:
+    if schedule is None:
+        return ("-",) * 8
+    return (
+        number(schedule.latency_us),
+        number(schedule.spread_us),
+        number(schedule.gmacs),
+        percent(schedule.share_of_peak),
+        number(schedule.speedup_over_default, 2, "x"),
+        schedule.target.isa,
+        schedule.provenance.host_class,
+        str(schedule.id),
+    )

@@ -1,0 +1,76 @@
+"""`tilewright submit`."""
+
+from typing import Annotated
+
+import typer
+
+from tilewright.cli.following import follow
+from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice, open_hub
+from tilewright.cli.output import print_json
+from tilewright.cli.workload_file import read_workloads
+from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
+from tilewright.contract.target import ISAS
+from tilewright.hub import job_request
+from tilewright.job_handle import finished
+
+EXAMPLES = """[bold]Examples[/]
+
+tilewright submit --network resnet18 --seconds 10 --wait
+
+tilewright submit --workload conv.json --trials 200 --threads 2
+
+tilewright networks resnet18 --json | jq '.[0].workloads[0].workload' | tilewright submit -w - --wait --json
+"""
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(submit)
+
+
+def submit(
+    workload: WorkloadFile = None,
+    network: Network = None,
+    batch: Batch = None,
+    trials: Annotated[int, typer.Option(help="At most so many candidates for each workload.")] = DEFAULT_TRIALS,
+    seconds: Annotated[float | None, typer.Option(help="At most so long for each workload.")] = None,
+    threads: Threads = 1,
+    target: Annotated[str, typer.Option(help=f"auto, {', '.join(ISAS)}.")] = "auto",
+    priority: Annotated[int, typer.Option(help="-100 to 100; jobs with more of it go first.")] = 0,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the progress until the job ends.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the service to tune one workload, several, or all convolutions of a network.
+
+    With --wait the exit code is 0 if the job finished and 1 if it failed or was cancelled.
+    """
+    check_choice(workload, network, batch)
+    request = job_request(
+        workloads=None if workload is None else read_workloads(workload),
+        network=network,
+        batch=batch,
+        trials=trials,
+        seconds=seconds,
+        threads=threads,
+        target=target,
+        priority=priority,
+    )
+    _send(request, wait, url, as_json)
+
+
+def _send(request: JobRequest, wait: bool, url: str | None, as_json: bool) -> None:
+    with open_hub(url) as hub:
+        job = hub.client.submit(request)
+        if not as_json:
+            typer.echo(_receipt(job, wait))
+        if wait:
+            job = follow(hub.client, job.id, show=not as_json)
+        if as_json:
+            print_json(job)
+        if wait:
+            finished(job)
+
+
+def _receipt(job: Job, wait: bool) -> str:
+    text = f"job {job.id} is {job.state}"
+    return text if wait else f"{text}; `tilewright watch {job.id}` shows its progress"
