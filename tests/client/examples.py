@@ -1,0 +1,58 @@
+"""Small documents that several tests need."""
+
+import json
+from typing import Any
+
+from tilewright.contract import Workload
+
+CONV: dict[str, Any] = {
+    "batch": 1,
+    "in_channels": 64,
+    "height": 56,
+    "width": 56,
+    "out_channels": 64,
+    "kernel_size": [3, 3],
+    "padding": [1, 1, 1, 1],
+}
+"""A 3x3 convolution of ResNet-18."""
+
+NOON = "2026-01-01T12:00:00Z"
+
+
+def job(state: str = "running", **changes: Any) -> dict[str, Any]:
+    workload = Workload.model_validate(CONV)
+    return {
+        "id": 7,
+        "state": state,
+        "target": "auto",
+        "threads": 1,
+        "trials": 64,
+        "seconds": None,
+        "priority": 0,
+        "attempt": 1,
+        "created_at": NOON,
+        "progress": {"workloads": 1, "workloads_done": 0, "trials": 3, "trials_planned": 64, "seconds_left": 12.0},
+        "workloads": [
+            {
+                "workload_id": workload.id,
+                "name": workload.name,
+                "workload": workload.model_dump(mode="json"),
+                "state": "done" if state == "finished" else "running",
+                "trials": 3,
+                "best_latency_us": 123.4,
+                "best_gmacs": 93.7,
+                "share_of_peak": 0.81,
+            }
+        ],
+        **changes,
+    }
+
+
+def event(number: int, kind: str = "trial", **data: Any) -> str:
+    """As it stands in a stream of server-sent events."""
+    body = {"id": number, "job_id": 7, "type": kind, "data": data, "created_at": NOON}
+    return f"id: {number}\nevent: {kind}\ndata: {json.dumps(body)}\n\n"
+
+
+def problem(code: str, status: int, detail: str = "so it is") -> dict[str, Any]:
+    return {"type": f"urn:tilewright:problem:{code}", "title": "No", "status": status, "detail": detail}
