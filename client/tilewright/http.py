@@ -1,28 +1,28 @@
 """The service's HTTP interface, one method an endpoint."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 
+from tilewright.contract.health import Version
 from tilewright.contract.hosts import Host
 from tilewright.contract.jobs import Event, Job, JobRequest, JobState
 from tilewright.contract.message import Message
+from tilewright.contract.network import Network
 from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
 from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
 from tilewright.contract.target import Isa
 from tilewright.contract.workers import Worker
 from tilewright.errors import ServerUnreachable, Unavailable
-from tilewright.transport import Params, Transport, pauses
+from tilewright.event_stream import EventStream
+from tilewright.transport import Params, Transport
 
 PATIENCE_SECONDS = 1.0
 """How long a request is repeated while nobody answers."""
-STREAM_PATIENCE_SECONDS = 60.0
-"""How long a stream of events may be cut off, such as by a restart, before its reader gives up."""
 
 Item = TypeVar("Item", bound=Message)
 
@@ -69,23 +69,7 @@ class Client:
 
     def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[Event]:
         """Everything after `last_event_id`, then what happens from now on, until the job ends."""
-        last_heard = time.monotonic()
-        pause = pauses()
-        while True:
-            try:
-                with self._transport.events(f"/v1/jobs/{job_id}/events", last_event_id) as stream:
-                    for message in stream:
-                        event = Event.model_validate_json(message.data, extra="ignore")
-                        last_event_id, last_heard, pause = event.id, time.monotonic(), pauses()
-                        yield event
-                        if _is_last(event):
-                            return
-                if self.job(job_id).state.is_final:
-                    return
-            except (ServerUnreachable, Unavailable):
-                if time.monotonic() - last_heard > STREAM_PATIENCE_SECONDS:
-                    raise
-            time.sleep(next(pause))
+        return iter(EventStream(self._transport, job_id, last_event_id))
 
     def records(self, job_id: int | None = None) -> Iterator[Record]:
         """All records of a job, or of everything."""
@@ -98,11 +82,18 @@ class Client:
     def schedules(
         self,
         workload_id: str | None = None,
+        network: str | None = None,
         isa: Isa | None = None,
         threads: int | None = None,
         host_class: str | None = None,
     ) -> Iterator[Schedule]:
-        filters: Params = {"workload_id": workload_id, "isa": isa, "threads": threads, "host_class": host_class}
+        filters: Params = {
+            "workload_id": workload_id,
+            "network": network,
+            "isa": isa,
+            "threads": threads,
+            "host_class": host_class,
+        }
         return self._items("/v1/schedules", Page[Schedule], filters)
 
     def schedule(self, schedule_id: int) -> ScheduleDetail:
@@ -114,14 +105,18 @@ class Client:
     def hosts(self) -> Iterator[Host]:
         return self._items("/v1/hosts", Page[Host])
 
+    def networks(self) -> Iterator[Network]:
+        """Those that a job can name."""
+        return self._items("/v1/networks", Page[Network])
+
     def is_healthy(self) -> bool:
         """Whether the service answers at all."""
         with suppress(ServerUnreachable, Unavailable):
             return self._transport.request("GET", "/healthz").is_success
         return False
 
-    def version(self) -> dict[str, Any]:
-        return dict(self._transport.request("GET", "/version").json())
+    def version(self) -> str:
+        return self._transport.get("/version", Version).version
 
     def _items(self, path: str, page: type[Page[Item]], params: Params | None = None) -> Iterator[Item]:
         answer = self._transport.get(path, page, {"limit": 200, **(params or {})})
@@ -129,8 +124,3 @@ class Client:
         while answer.next is not None:
             answer = self._transport.get(answer.next, page)
             yield from answer.items
-
-
-def _is_last(event: Event) -> bool:
-    state = event.data.get("state")
-    return state in set(JobState) and JobState(state).is_final

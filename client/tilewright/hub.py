@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
-
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
-from tilewright.contract.schedules import Lookup, Schedule
+from tilewright.contract.jobs import DEFAULT_TRIALS, Job
+from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
-from tilewright.errors import InvalidRequest, NoSchedule, ServerUnreachable, Unavailable
+from tilewright.errors import NoSchedule, ServerUnreachable, Unavailable
 from tilewright.http import Client
 from tilewright.job_handle import JobHandle
+from tilewright.requests import job_request, lookup
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Hub:
     ) -> Schedule | None:
         """The fastest schedule known, on any host unless told which; without one None, or `NoSchedule` if strict."""
         parsed = parse_workload(workload)
-        question = Lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
+        question = lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
         schedule = self.client.lookup(question).items[0]
         if schedule is None and strict:
             raise _no_schedule(parsed, threads)
@@ -125,13 +124,6 @@ class Hub:
             if schedule is not None:
                 return schedule
         raise _no_schedule(workload, threads)
-
-
-def job_request(**fields: Any) -> JobRequest:
-    try:
-        return JobRequest(**fields)
-    except ValidationError as error:
-        raise InvalidRequest.from_validation(error) from error
 
 
 def _no_schedule(workload: Workload, threads: int) -> NoSchedule:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 from tilewright.contract.jobs import Event, Job, JobState
 from tilewright.errors import JobCancelled, JobFailed, ServerUnreachable, Unavailable, WaitTimeout
-from tilewright.http import STREAM_PATIENCE_SECONDS, Client
+from tilewright.event_stream import PATIENCE_SECONDS
+from tilewright.http import Client
 
 POLL_SECONDS = 0.25
 
@@ -58,7 +59,7 @@ class JobHandle:
             self._refresh_patiently(deadline)
 
     def _refresh_patiently(self, deadline: float | None) -> None:
-        give_up = time.monotonic() + STREAM_PATIENCE_SECONDS
+        give_up = time.monotonic() + PATIENCE_SECONDS
         if deadline is not None:
             give_up = min(give_up, deadline)
         while True:

@@ -56,3 +56,35 @@ def event(number: int, kind: str = "trial", **data: Any) -> str:
 
 def problem(code: str, status: int, detail: str = "so it is") -> dict[str, Any]:
     return {"type": f"urn:tilewright:problem:{code}", "title": "No", "status": status, "detail": detail}
+
+
+def schedule(isa: str = "avx512_vnni") -> dict[str, Any]:
+    workload = Workload.model_validate(CONV)
+    return {
+        "id": 11,
+        "workload_id": workload.id,
+        "name": workload.name,
+        "workload": workload.model_dump(mode="json"),
+        "target": {"isa": isa, "threads": 1},
+        "space": "dense_vnni",
+        "candidate": "c" * 64,
+        "trace": [[], []],
+        "latency_us": 800.5,
+        "spread_us": 3.2,
+        "latencies_us": [800.0, 801.0],
+        "gmacs": 144.4,
+        "share_of_peak": 0.83,
+        "default_latency_us": 8000.0,
+        "speedup_over_default": 9.99,
+        "verification": {"reference": "numpy int64", "inputs": ["random"], "elements": 200704},
+        "provenance": {
+            "job_id": 7,
+            "attempt": 1,
+            "host_class": "test-cpu",
+            "tvm_version": "0.27.0",
+            "llvm_version": "22.1.0",
+            "tilewright_version": "0.1.0",
+            "measured_at": NOON,
+        },
+        "published_at": NOON,
+    }

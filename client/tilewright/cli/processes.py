@@ -41,7 +41,6 @@ def serve(
     ] = None,
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it."""
-    from tilewright_service.serve import serve
     from tilewright_service.settings import Settings
 
     given: dict[str, Any] = {
@@ -56,6 +55,9 @@ def serve(
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise InvalidRequest.from_validation(error) from error
+
+    from tilewright_service.serve import serve
+
     raise typer.Exit(serve(settings))
 
 

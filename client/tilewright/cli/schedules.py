@@ -6,10 +6,11 @@ import typer
 
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, chosen_workloads, open_hub
 from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
-from tilewright.contract.schedules import Lookup, Schedule
+from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
+from tilewright.requests import lookup
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -39,7 +40,7 @@ def best(
 ) -> None:
     """Show the best-known schedules of workloads, or of a network."""
     choice = chosen_workloads(workload, network, batch)
-    question = Lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
+    question = lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
     with open_hub(url) as hub:
         found = hub.client.lookup(question).items
     if as_json:

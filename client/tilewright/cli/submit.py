@@ -10,8 +10,8 @@ from tilewright.cli.output import print_json
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS
-from tilewright.hub import job_request
 from tilewright.job_handle import finished
+from tilewright.requests import job_request
 
 EXAMPLES = """[bold]Examples[/]
 

@@ -109,8 +109,8 @@ class Job(Message):
 class Event(Message):
     """Something that happened to a job.
 
-    On the stream of server-sent events, `id:` is the id, `event:` the type, and `data:` this whole object. `data` has
-    a `state` when the job entered another one; the stream ends after the event of a final state.
+    On the stream of server-sent events, `id:` is the id, `event:` the type, and `data:` this whole object. The
+    stream ends after an event of the type `finished`, `failed` or `cancelled`.
     """
 
     id: RowId

@@ -1,0 +1,61 @@
+import time
+
+import pytest
+from tilewright.attempt_client import AttemptClient
+from tilewright.contract import AttemptFailed, Finished, LaunchOrder, Renewal, WorkloadOutcome
+from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt
+
+from .conftest import CUT, Reply, ScriptedServer
+from .examples import problem
+
+RENEWED = {"cancel": False, "lease_seconds": 10.0}
+
+
+def attempt(url: str, patience_seconds: float = 5.0) -> AttemptClient:
+    order = LaunchOrder(url=url, job_id=7, attempt=2, token="attempt-token", threads=1)
+    return AttemptClient(order, patience_seconds)
+
+
+def test_every_call_carries_the_attempt_and_its_token(server: ScriptedServer) -> None:
+    server.replies(Reply(200, RENEWED))
+    assert not attempt(server.url).renew(Renewal()).cancel
+    (call,) = server.calls
+    assert call.path == "/v1/jobs/7/attempts/2/renew"
+    assert call.headers["Authorization"] == "Bearer attempt-token"
+
+
+def test_a_restart_of_the_service_is_sat_out(server: ScriptedServer) -> None:
+    server.replies(CUT, Reply(503, problem("unavailable", 503)), Reply(502, ""), Reply(200, RENEWED))
+    assert attempt(server.url).renew(Renewal()).lease_seconds == 10.0
+    assert len(server.calls) == 4
+
+
+def test_a_service_that_stays_away_is_given_up() -> None:
+    began = time.monotonic()
+    with pytest.raises(ServerUnreachable):
+        attempt("http://127.0.0.1:1", patience_seconds=0.5).renew(Renewal())
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(("code", "kind"), [("stale-attempt", StaleAttempt), ("schedule-changed", ScheduleChanged)])
+def test_lost_authority_is_told_at_once(server: ScriptedServer, code: str, kind: type[Exception]) -> None:
+    server.replies(Reply(409, problem(code, 409)))
+    with pytest.raises(kind):
+        attempt(server.url).renew(Renewal())
+    assert len(server.calls) == 1
+
+
+def test_the_history_is_asked_for_by_workload(server: ScriptedServer) -> None:
+    server.replies(Reply(200, {"records": [], "incumbent": None}))
+    assert attempt(server.url).history("a" * 64).records == []
+    assert server.calls[0].path == f"/v1/jobs/7/attempts/2/history?workload_id={'a' * 64}"
+
+
+def test_outcomes_and_results_need_no_answer(server: ScriptedServer) -> None:
+    server.replies(Reply(204, ""))
+    with attempt(server.url) as client:
+        client.report_outcome(WorkloadOutcome(workload_id="a" * 64, stop_reason="plateau", seconds=1, schedule_id=None))
+        client.report_result(Finished())
+        client.report_result(AttemptFailed(reason="out of memory"))
+    assert [call.path.rpartition("/")[2] for call in server.calls] == ["outcomes", "result", "result"]
+    assert server.calls[2].body == {"outcome": "failed", "reason": "out of memory"}

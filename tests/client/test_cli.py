@@ -1,0 +1,239 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tilewright.cli.app import app
+from tilewright.contract import Event, Job
+from typer.testing import CliRunner
+
+from .conftest import Reply, ScriptedServer
+from .examples import CONV, event, job, problem, schedule
+
+COMMANDS = ["serve", "worker", "submit", "jobs", "watch", "cancel", "best", "networks", "export", "doctor", "demo"]
+STREAM = "text/event-stream"
+
+
+def run(*arguments: object, text: str | None = None) -> Any:
+    return CliRunner().invoke(app, [str(each) for each in arguments], input=text)
+
+
+@pytest.fixture
+def conv_file(tmp_path: Path) -> Path:
+    path = tmp_path / "conv.json"
+    path.write_text(json.dumps(CONV))
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"tilewright {command}" in result.stdout
+    assert "Example" in result.stdout
+
+
+def test_help_is_there_at_once_and_without_the_compiler() -> None:
+    code = (
+        "import sys; from tilewright.cli.app import app; app(['--help'], standalone_mode=False);"
+        "print({'tvm', 'fastapi', 'distributed', 'sqlalchemy', 'numpy'} & set(sys.modules), file=sys.stderr)"
+    )
+    began = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.monotonic() - began < 5
+    assert result.stderr.strip() == "set()"
+
+
+def test_the_version_is_shown() -> None:
+    assert run("--version").stdout.startswith("tilewright 0.")
+
+
+@pytest.mark.parametrize("command", ["submit", "best"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "this is not JSON"),
+        ("{", "this is not JSON"),
+        ("[]", "there is no workload in it"),
+        ("42", "valid dictionary"),
+        ('{"batch": NaN}', "NaN is not a number in JSON"),
+        ('{"batch": 1, "batch": 2}', "'batch' appears twice"),
+        (json.dumps({**CONV, "height": -1}), "height: "),
+        (json.dumps({**CONV, "height": 10**12}), "height: "),
+        (json.dumps({**CONV, "height": 56.0}), "height: "),
+        (json.dumps({**CONV, "hieght": 56}), "hieght: "),
+        (json.dumps({**CONV, "groups": 3}), "groups=3 does not divide in_channels=64"),
+        (json.dumps([CONV, {**CONV, "stride": [1]}]), "1.stride"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_bad_workloads_are_wrong_usage_and_name_the_field(
+    command: str, text: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    for result in (run(command, "--workload", path), run(command, "--workload", "-", text=text)):
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+    assert str(path) in run(command, "--workload", path).stderr
+    assert "standard input" in run(command, "--workload", "-", text=text).stderr
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing, binary = tmp_path / "missing.json", tmp_path / "binary.json"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, reason in ((missing, "No such file"), (tmp_path, "Is a directory"), (binary, "not UTF-8")):
+        result = run("submit", "--workload", path)
+        assert result.exit_code == 2
+        assert str(path) in result.stderr
+        assert reason in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit"],
+        ["submit", "--network", "resnet18", "--workload", "x"],
+        ["submit", "--workload", "x", "--batch", "2"],
+        ["submit", "--network", "resnet18", "--seconds", "nan"],
+        ["submit", "--network", "resnet18", "--seconds", "-1"],
+        ["submit", "--network", "resnet18", "--trials", "0"],
+        ["submit", "--network", "resnet18", "--trials", "many"],
+        ["submit", "--network", "resnet18", "--threads", "0"],
+        ["submit", "--network", "resnet18", "--target", "sse2"],
+        ["submit", "--network", "resnet18", "--batch", "-1"],
+        ["submit", "--no-such-option"],
+        ["best", "--network", "vgg16"],
+        ["best", "--network", "resnet18", "--threads", "0"],
+        ["best", "--network", "resnet18", "--batch", "4096"],
+        ["networks", "vgg16"],
+        ["jobs", "--state", "sleeping"],
+        ["jobs", "--url", "nowhere"],
+        ["watch"],
+        ["watch", "seven"],
+        ["serve", "--port", "99999"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2_without_a_traceback(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr
+    assert "Traceback" not in result.stderr
+    assert "should not happen" not in result.stderr
+
+
+def test_a_service_that_is_down_is_exit_code_1_with_the_remedy(conv_file: Path) -> None:
+    for arguments in (["jobs"], ["submit", "--workload", str(conv_file)], ["watch", "1"], ["best", "-n", "resnet18"]):
+        result = run(*arguments, "--url", "http://127.0.0.1:1", "--json")
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert "tilewright serve" in result.stderr
+
+
+def test_what_the_service_refuses_is_wrong_usage(server: ScriptedServer, conv_file: Path) -> None:
+    server.replies(Reply(422, problem("unknown-network", 422, "there is no network 'vgg16'")))
+    result = run("submit", "--network", "vgg16", "--url", server.url)
+    assert (result.exit_code, result.stderr) == (2, "error: there is no network 'vgg16'\n")
+
+
+def test_submit_prints_the_job_as_json(server: ScriptedServer, conv_file: Path) -> None:
+    server.replies(Reply(201, job("queued")))
+    result = run("submit", "--workload", conv_file, "--seconds", 5, "--json", "--url", server.url)
+    assert result.exit_code == 0
+    assert Job.model_validate_json(result.stdout).id == 7
+    assert server.calls[0].body["seconds"] == 5
+
+
+def test_submit_reads_the_address_from_the_environment(
+    server: ScriptedServer, conv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILEWRIGHT_URL", server.url)
+    server.replies(Reply(201, job("queued")))
+    assert "tilewright watch 7" in run("submit", "--workload", conv_file).stdout
+
+
+@pytest.mark.parametrize(("state", "code"), [("finished", 0), ("failed", 1), ("cancelled", 1)])
+def test_waiting_ends_with_the_job_and_its_exit_code(
+    server: ScriptedServer, conv_file: Path, state: str, code: int
+) -> None:
+    stream = Reply(200, event(1) + event(2, state), STREAM)
+    server.replies(Reply(201, job("queued")), Reply(200, job("running")), stream, Reply(200, job(state)))
+    result = run("submit", "--workload", conv_file, "--wait", "--json", "--url", server.url)
+    assert result.exit_code == code
+    assert Job.model_validate_json(result.stdout).state == state
+
+
+def test_without_a_terminal_progress_is_plain_lines(server: ScriptedServer, conv_file: Path) -> None:
+    stream = Reply(200, event(1) + event(2, "finished"), STREAM)
+    server.replies(Reply(201, job("queued")), Reply(200, job("running")), stream, Reply(200, job("finished")))
+    result = run("submit", "--workload", conv_file, "--wait", "--url", server.url)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "job 7 is queued"
+    assert "running" in lines[1]
+    assert "3 trials, best 123.4 us, 93.7 GMAC/s, 81% of peak" in lines[2]
+    assert "finished" in lines[3]
+    assert "\x1b" not in result.stdout
+
+
+def test_watch_as_json_is_one_event_a_line(server: ScriptedServer) -> None:
+    stream = Reply(200, event(1) + event(2, "finished"), STREAM)
+    server.replies(stream, Reply(200, job("finished")))
+    result = run("watch", 7, "--json", "--url", server.url)
+    assert result.exit_code == 0
+    assert [Event.model_validate_json(line).id for line in result.stdout.splitlines()] == [1, 2]
+
+
+def test_watching_a_job_that_failed_says_why(server: ScriptedServer) -> None:
+    server.replies(Reply(200, job("failed", reason="the worker is gone")))
+    result = run("watch", 7, "--url", server.url)
+    assert result.exit_code == 1
+    assert "the worker is gone" in result.stderr
+
+
+def test_a_job_that_does_not_exist_is_exit_code_1(server: ScriptedServer) -> None:
+    server.replies(Reply(404, problem("not-found", 404, "there is no job 99")))
+    for command in ("watch", "cancel"):
+        result = run(command, 99, "--url", server.url)
+        assert (result.exit_code, result.stderr) == (1, "error: there is no job 99\n")
+
+
+def test_jobs_are_listed(server: ScriptedServer) -> None:
+    server.replies(Reply(200, {"items": [job("finished"), job("queued", id=8)], "next": None}))
+    result = run("jobs", "--url", server.url)
+    assert "n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc" in result.stdout
+    assert [each["id"] for each in json.loads(run("jobs", "--url", server.url, "--json").stdout)] == [7, 8]
+
+
+def test_best_shows_what_is_known_and_strict_fails_for_the_rest(server: ScriptedServer, tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps([CONV, {**CONV, "batch": 2}]))
+    server.replies(Reply(200, {"items": [schedule(), None]}))
+    arguments = ("best", "--workload", path, "--url", server.url)
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert "83%" in result.stdout
+    strict = run(*arguments, "--strict", "--json")
+    assert strict.exit_code == 1
+    assert "1 of 2 workloads have no schedule" in strict.stderr
+    assert [item["schedule"] is None for item in json.loads(strict.stdout)] == [False, True]
+
+
+def test_networks_needs_no_service() -> None:
+    assert "11 distinct convolutions of 20, 1.81 GMAC" in run("networks", "resnet18").stdout
+    (network,) = json.loads(run("networks", "mobilenet_v2", "--json").stdout)
+    assert sum(item["occurrences"] for item in network["workloads"]) == 52
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -c 'from tilewright.cli import main; main()' networks | head -n 1"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment)
+    assert result.stderr == ""

@@ -1,0 +1,148 @@
+import sys
+import types
+import warnings
+from typing import Any
+
+import pytest
+import tilewright
+from tilewright import errors
+from tilewright.contract import Host, Isa, Job, Target
+
+from .conftest import Reply, ScriptedServer
+from .examples import CONV, job, problem, schedule
+
+HOST = Host(
+    host_class="test-cpu",
+    hostname="here",
+    cpu_model="Test CPU",
+    cores=2,
+    isas=(Isa.AVX512_VNNI, Isa.AVX2, Isa.X86_64),
+)
+DOWN = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def hub(server: ScriptedServer) -> tilewright.Hub:
+    return tilewright.connect(server.url)
+
+
+@pytest.fixture
+def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for the compiler: a kernel is what it was built from."""
+    host, kernel = types.ModuleType("tilewright_kernels.host"), types.ModuleType("tilewright_kernels.kernel")
+    host.this_host = lambda: HOST  # type: ignore[attr-defined]
+    kernel.load_kernel = lambda workload, target, schedule: (workload, target, schedule)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, host.__name__, host)
+    monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
+
+
+def test_the_address_comes_from_the_argument_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tilewright.connect().client.url == "http://127.0.0.1:8000"
+    monkeypatch.setenv("TILEWRIGHT_URL", "http://tuner:9000/")
+    assert tilewright.connect().client.url == "http://tuner:9000"
+    assert tilewright.connect("http://other").client.url == "http://other"
+
+
+def test_the_token_of_the_environment_is_sent(
+    hub: tilewright.Hub, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILEWRIGHT_TOKEN", "from-the-environment")
+    server.replies(Reply(200, job()))
+    tilewright.connect(server.url).job(7)
+    assert server.calls[0].headers["Authorization"] == "Bearer from-the-environment"
+
+
+def test_a_submitted_workload_becomes_a_job_to_wait_for(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(201, job("queued")), Reply(200, job("running")), Reply(200, job("finished")))
+    seen: list[Job] = []
+    handle = hub.submit(CONV, seconds=20)
+    assert handle.id == 7
+    assert handle.wait(timeout=10, progress=seen.append).state == "finished"
+    assert [each.state for each in seen] == ["queued", "running", "finished"]
+    assert server.calls[0].body["seconds"] == 20
+
+
+@pytest.mark.parametrize(("state", "kind"), [("failed", errors.JobFailed), ("cancelled", errors.JobCancelled)])
+def test_waiting_for_a_job_that_does_not_finish_raises(
+    hub: tilewright.Hub, server: ScriptedServer, state: str, kind: type[Exception]
+) -> None:
+    server.replies(Reply(200, job(state, reason="the cores melted")))
+    with pytest.raises(kind, match="the cores melted"):
+        hub.job(7).wait()
+
+
+def test_waiting_ends_at_the_timeout(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(200, job("running")))
+    with pytest.raises(errors.WaitTimeout, match="it goes on"):
+        hub.job(7).wait(timeout=0.1)
+
+
+def test_waiting_outlives_a_restart_of_the_service(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    away = [Reply(503, problem("unavailable", 503))] * 8
+    server.replies(Reply(200, job("running")), *away, Reply(200, job("finished")))
+    assert hub.job(7).wait(timeout=20).state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give either workloads or network"),
+        ({"workloads": CONV, "network": "resnet18"}, "give either workloads or network"),
+        ({"workloads": CONV, "batch": 2}, "batch goes with network"),
+        ({"workloads": CONV, "trials": 0}, "trials: "),
+        ({"workloads": CONV, "seconds": float("nan")}, "seconds: "),
+        ({"workloads": CONV, "threads": 1.0}, "threads: "),
+        ({"workloads": CONV, "target": "sse2"}, "target: "),
+        ({"workloads": {**CONV, "groups": 5}}, "groups=5 does not divide"),
+        ({"workloads": "{"}, "this is not JSON"),
+    ],
+)
+def test_wrong_requests_are_refused_before_they_are_sent(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match=message):
+        tilewright.connect(DOWN).submit(**arguments)
+
+
+def test_the_best_schedule_may_be_none_unless_strict(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(200, {"items": [None]}))
+    assert hub.best(CONV) is None
+    with pytest.raises(errors.NoSchedule, match="n1_c64_h56w56_o64"):
+        hub.best(CONV, strict=True)
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_load_takes_the_strongest_path_of_this_host_that_is_known(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(200, {"items": [None]}), Reply(200, {"items": [schedule(isa="avx2")]}))
+    _, target, found = hub.load(CONV)  # type: ignore[misc]
+    assert target == Target(isa=Isa.AVX2)
+    assert found.id == 11
+    assert [(call.body["isa"], call.body["host_class"]) for call in server.calls] == [
+        ("avx512_vnni", "test-cpu"),
+        ("avx2", "test-cpu"),
+    ]
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_load_falls_back_to_the_default_kernel_and_says_so(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(200, {"items": [None]}))
+    with pytest.warns(UserWarning, match=r"default kernel of n1_c64.*tilewright submit"):
+        _, target, found = hub.load(CONV, threads=2)  # type: ignore[misc]
+    assert target == Target(isa=Isa.AVX512_VNNI, threads=2)
+    assert found is None
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_load_works_without_a_service() -> None:
+    with pytest.warns(UserWarning, match="no service answers") as caught:
+        tilewright.connect(DOWN).load(CONV)
+    assert len(caught) == 1
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_strict_load_does_not_fall_back(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(200, {"items": [None]}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(errors.NoSchedule):
+            hub.load(CONV, strict=True)
+        with pytest.raises(errors.ServerUnreachable):
+            tilewright.connect(DOWN).load(CONV, strict=True)
