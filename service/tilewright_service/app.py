@@ -1,0 +1,71 @@
+"""The HTTP application, put together."""
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from tilewright import __version__
+
+from tilewright_service.body_limit import BodyLimit
+from tilewright_service.dispatch.engine import Engine
+from tilewright_service.dispatch.reconciler import Reconciler
+from tilewright_service.gate import Gate
+from tilewright_service.metrics import Metrics, MetricsMiddleware
+from tilewright_service.openapi import describe
+from tilewright_service.problems import install_problem_handlers
+from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules
+from tilewright_service.settings import Settings
+from tilewright_service.store.database import Database
+
+ROUTERS = (jobs, events, attempts, records, schedules, hosts, networks, health)
+
+
+def create_app(
+    settings: Settings,
+    database: Database | None = None,
+    engine: Engine | None = None,
+    reconciler: Reconciler | None = None,
+) -> FastAPI:
+    """Without database and engine it only describes itself."""
+    app = FastAPI(
+        title="Tilewright",
+        version=__version__,
+        summary="A tuning service for quantized 2-D convolutions on CPUs",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(reconciler),
+    )
+    app.state.settings = settings
+    app.state.database = database
+    app.state.engine = engine
+    app.state.metrics = Metrics()
+    app.state.stopping = threading.Event()
+    app.state.wake_dispatcher = reconciler.wake if reconciler else lambda: None
+    for module in ROUTERS:
+        app.include_router(module.router)
+    install_problem_handlers(app)
+    _add_middleware(app, settings)
+    describe(app)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the first one to see a request."""
+    app.add_middleware(BodyLimit)
+    if settings.token is not None:
+        app.add_middleware(Gate, token=settings.token.get_secret_value())
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+
+
+def _lifespan(reconciler: Reconciler | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if reconciler is None:
+            yield
+            return
+        reconciler.start()
+        yield
+        reconciler.stop()
+
+    return lifespan

@@ -1,0 +1,38 @@
+"""The data directory: private, writable, and of one service at a time."""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tilewright_service.refusals import CannotStart
+
+
+@contextmanager
+def owned(path: Path) -> Iterator[str]:
+    """Hold the directory; gives the id of the service that lives in it, the same after every restart."""
+    os.umask(0o077)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        lock = open(path / "lock", "a")  # noqa: SIM115
+    except OSError as error:
+        raise CannotStart(
+            f"the data directory {path} cannot be written ({error.strerror}); choose another --data-dir"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(
+                f"another service uses the data directory {path}; stop it or choose another --data-dir"
+            ) from error
+        yield _server_id(path / "server_id")
+
+
+def _server_id(path: Path) -> str:
+    if not path.exists():
+        path.write_text(uuid.uuid4().hex)
+    return path.read_text()

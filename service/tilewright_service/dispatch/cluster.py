@@ -1,0 +1,64 @@
+"""Dask, set up to be quiet: an idle service and its idle worker leave the cores to the measurements."""
+
+import logging
+import os
+import tempfile
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+from tilewright_service.dispatch.dask_engine import DaskEngine
+from tilewright_service.settings import Settings
+
+QUIET = {
+    "distributed.admin.tick.interval": "2s",
+    "distributed.admin.tick.limit": "30s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.worker-ttl": "60s",
+    "distributed.diagnostics.nvml": False,
+    "distributed.logging": {"distributed": "error"},
+}
+
+
+def start_engine(settings: Settings) -> DaskEngine:
+    dask.config.set(QUIET)
+    return _embedded(settings) if settings.engine is None else _external(settings, settings.engine)
+
+
+def _embedded(settings: Settings) -> DaskEngine:
+    """A cluster on loopback, with certificates that exist only in memory: its port is of no use to others."""
+    cluster = LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=Security.temporary(),
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=logging.ERROR,
+        local_directory=tempfile.gettempdir(),
+        resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
+    )
+    client = Client(cluster, set_as_default=False)
+    return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=True, stop=cluster.close)
+
+
+def _external(settings: Settings, address: str) -> DaskEngine:
+    client = Client(address, security=Security(), set_as_default=False, timeout="10s")
+    return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=False)
+
+
+def _logs_dir(settings: Settings) -> str:
+    return str(settings.logs_dir.expanduser().absolute())

@@ -1,0 +1,72 @@
+"""The OpenAPI document. `python -m tilewright_service.openapi` writes it to docs/openapi.json."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from tilewright.errors import PROBLEM_MEDIA_TYPE
+
+PATH = Path("docs/openapi.json")
+
+PROBLEM = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details; `type` is stable.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:tilewright:problem:not-found"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Let the document say that every error is a problem document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _with_problems(generate())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = PROBLEM
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = {
+        "description": "A problem",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"] |= {"4XX": problem, "5XX": problem}
+    return document
+
+
+def render() -> str:
+    from tilewright_service.app import create_app
+    from tilewright_service.settings import Settings
+
+    return json.dumps(create_app(Settings()).openapi(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else PATH
+    path.write_text(render())

@@ -1,0 +1,89 @@
+"""Every error leaves the service as an RFC 9457 problem document."""
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from tilewright.errors import (
+    PROBLEM_MEDIA_TYPE,
+    PROBLEM_PREFIX,
+    InvalidRequest,
+    StorageFull,
+    TilewrightError,
+    Unauthorized,
+    Unavailable,
+    field_error,
+)
+
+log = structlog.get_logger()
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(TilewrightError, _domain)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _storage)
+    app.add_exception_handler(PoolTimeout, _storage)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem_response(error: TilewrightError) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
+    return JSONResponse(error.problem(), error.status, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def _domain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TilewrightError)
+    return problem_response(error)
+
+
+def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = [field_error(_path(item), _message(item)) for item in error.errors()]
+    sentences = [": ".join(filter(None, (item["field"], item["message"]))) for item in fields]
+    return problem_response(InvalidRequest("; ".join(sentences), fields))
+
+
+def _path(item: dict[str, Any]) -> tuple[int | str, ...]:
+    """Within the body or the query, whichever it was."""
+    return () if item["type"] == "json_invalid" else tuple(item["loc"][1:])
+
+
+def _message(item: dict[str, Any]) -> str:
+    if item["type"] == "json_invalid":
+        return f"the body is not JSON: {item['ctx']['error']}"
+    return str(item["msg"])
+
+
+def _http(_: Request, error: Exception) -> Response:
+    """What the framework itself refuses: unknown paths, wrong methods, wrong media types."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    document = {
+        "type": PROBLEM_PREFIX + phrase.lower().replace(" ", "-"),
+        "title": phrase,
+        "status": error.status_code,
+        "detail": error.detail,
+    }
+    return JSONResponse(document, error.status_code, error.headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def _storage(request: Request, error: Exception) -> Response:
+    log.error("storage_failed", path=request.url.path, error=str(error))
+    text = str(getattr(error, "orig", error))
+    if "disk is full" in text or "No space left" in text:
+        return problem_response(StorageFull("the database cannot grow: free some space on the disk of the service"))
+    if "readonly" in text:
+        return problem_response(Unavailable("the database can only be read: make its directory writable"))
+    return problem_response(Unavailable(f"the database does not answer: {text}"))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request_failed", path=request.url.path, error=repr(error))
+    return problem_response(TilewrightError("this is a bug of the service; its log says more"))

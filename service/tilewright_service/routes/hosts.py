@@ -1,0 +1,22 @@
+from fastapi import APIRouter
+from tilewright.contract import Host, Page
+from tilewright.contract.workers import Worker
+
+from tilewright_service.dependencies import Paging, Reading, Workers
+from tilewright_service.pages import next_page
+from tilewright_service.store.hosts import host_page
+
+router = APIRouter(prefix="/v1", tags=["hosts"])
+
+
+@router.get("/hosts")
+def list_hosts(query: Paging, session: Reading) -> Page[Host]:
+    """Machines that have measured."""
+    rows = host_page(session, query.after_id, query.limit)
+    return Page(items=[host for _, host in rows], next=next_page("/v1/hosts", query, [row_id for row_id, _ in rows]))
+
+
+@router.get("/workers")
+def list_workers(engine: Workers) -> Page[Worker]:
+    """Workers that are there now."""
+    return Page(items=list(engine.capacity()))

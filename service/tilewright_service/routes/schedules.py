@@ -1,0 +1,66 @@
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query
+from pydantic import Field
+from starlette.responses import Response
+from tilewright.contract import Isa, Lookup, LookupResult, Page, Schedule, ScheduleDetail
+from tilewright.contract.message import Sha256
+from tilewright.contract.networks import network_workloads
+
+from tilewright_service.dependencies import MAX_ID, PageQuery, Reading
+from tilewright_service.pages import raw_page
+from tilewright_service.store.schedules import look_up, schedule_page, schedule_row
+from tilewright_service.strict_json import StrictRoute
+
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
+
+ScheduleId = Annotated[int, Path(ge=1, le=MAX_ID)]
+ETags = Annotated[str | None, Header()]
+
+
+class ScheduleQuery(PageQuery):
+    workload_id: Sha256 | None = None
+    network: Annotated[str, Field(max_length=64)] | None = None
+    isa: Isa | None = None
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    host_class: Annotated[str, Field(max_length=128)] | None = None
+
+    def workload_ids(self) -> list[str] | None:
+        named = [] if self.workload_id is None else [self.workload_id]
+        if self.network is None:
+            return named or None
+        of_network = [workload.id for workload, _ in network_workloads(self.network)]
+        return [each for each in of_network if each in named] if named else of_network
+
+
+@router.get("", response_model=Page[Schedule])
+def list_schedules(query: Annotated[ScheduleQuery, Query()], session: Reading) -> Response:
+    """Current schedules, oldest first."""
+    rows = schedule_page(
+        session, query.after_id, query.limit, query.workload_ids(), query.isa, query.threads, query.host_class
+    )
+    return raw_page("/v1/schedules", query, rows)
+
+
+@router.post("/lookup", response_model=LookupResult)
+def look_up_schedules(lookup: Lookup, session: Reading) -> Response:
+    """The fastest schedule of each workload, or null."""
+    items = ",".join(document or "null" for document in look_up(session, lookup))
+    return Response(f'{{"items":[{items}]}}', media_type="application/json")
+
+
+@router.get("/{schedule_id}", response_model=ScheduleDetail, responses={304: {"description": "Not modified"}})
+def get_schedule(schedule_id: ScheduleId, session: Reading, if_none_match: ETags = None) -> Response:
+    """With its script. A schedule never changes; a better one gets another id."""
+    row = schedule_row(session, schedule_id)
+    headers = {"ETag": f'"schedule-{row.id}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    document = f'{row.document[:-1]},"script":{json.dumps(row.script)}}}'
+    return Response(document, headers=headers, media_type="application/json")
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag in tags

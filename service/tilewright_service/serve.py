@@ -1,0 +1,112 @@
+"""The service process: from its settings to its end."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from tilewright_service.app import create_app
+from tilewright_service.data_dir import owned
+from tilewright_service.dispatch.reconciler import Reconciler
+from tilewright_service.logs import configure_logs
+from tilewright_service.refusals import CannotStart
+from tilewright_service.settings import Settings
+from tilewright_service.store.database import Database
+from tilewright_service.store.schema import upgrade
+
+GRACE_SECONDS = 3
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; 0, or 1 when it could not start."""
+    configure_logs()
+    try:
+        _refuse_open_door(settings)
+        with owned(settings.data_path) as server_id, _listening(settings) as listener:
+            _run(settings, server_id, listener)
+    except CannotStart as refusal:
+        print(f"tilewright serve: {refusal}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if not settings.binds_to_loopback and settings.token is None:
+        raise CannotStart(f"{settings.host} can be reached from other machines: set TILEWRIGHT_TOKEN first")
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    with closing(listener):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            address = f"{settings.host}:{settings.port}"
+            raise CannotStart(
+                f"cannot listen on {address} ({error.strerror}); choose another --port, or 0 for a free one"
+            ) from error
+        yield listener
+
+
+def _run(settings: Settings, server_id: str, listener: socket.socket) -> None:
+    # Dask takes half a second and many megabytes to import; a refusal should not wait for it.
+    from tilewright_service.dispatch.cluster import start_engine
+
+    url = _url(settings, listener)
+    with closing(_open(settings)) as database, closing(start_engine(settings)) as engine:
+        reconciler = Reconciler(database, engine, settings, server_id, lambda: settings.public_url or url)
+        engine.on_change = reconciler.wake
+        app = create_app(settings, database, engine, reconciler)
+        _Server(app, url, settings.data_path / "url").run(sockets=[listener])
+
+
+def _open(settings: Settings) -> Database:
+    database = Database(settings.database_url)
+    try:
+        upgrade(database)
+    except SQLAlchemyError as error:
+        raise CannotStart(f"the database cannot be opened: {getattr(error, 'orig', error)}") from error
+    return database
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and returns after a signal instead of dying of it: there is something to clean up."""
+
+    def __init__(self, app: FastAPI, url: str, url_path: Path) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, lifespan="on"
+            )
+        )
+        self._app = app
+        self._url = url
+        self._url_path = url_path
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._url_path.write_text(self._url)
+        print(f"Tilewright serves {self._url} (process {os.getpid()})", flush=True)
+
+    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        return nullcontext()
+
+    def _stop(self) -> None:
+        self._app.state.stopping.set()
+        self.should_exit = True

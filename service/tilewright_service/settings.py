@@ -1,0 +1,49 @@
+"""Everything that can be set, from the command line or from the environment."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from `TILEWRIGHT_*`; the command line has the last word."""
+
+    model_config = SettingsConfigDict(env_prefix="TILEWRIGHT_", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    data_dir: Path = Path("~/.local/share/tilewright")
+    database: str | None = None
+    """None is SQLite in the data directory; `postgresql://...` for more than one machine."""
+    engine: str | None = None
+    """None starts an embedded cluster; `tls://scheduler:8786` uses one that is there."""
+    public_url: str | None = None
+    """Where attempts on other machines reach this service; None is the address it listens on."""
+    logs_dir: Path = Path("tuning_logs")
+    lease_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    launch_seconds: Annotated[float, Field(gt=0, le=3600)] = 40.0
+    """How long a launched attempt may take until it calls home."""
+    cancel_seconds: Annotated[float, Field(gt=0, le=60)] = 4.0
+    """How long an attempt may take to stop by itself before it is killed."""
+    token: SecretStr | None = None
+    """When set, every request has to bring it; attempts bring their own."""
+    attempt_module: str = "tilewright_worker.attempt"
+    """What a worker runs as `python -m`."""
+
+    @property
+    def data_path(self) -> Path:
+        return self.data_dir.expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data_path / 'tilewright.db'}"
+
+    @property
+    def binds_to_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

@@ -1,0 +1,1 @@
+"""The truth: jobs, attempts, records, schedules, events. All SQL lives here."""

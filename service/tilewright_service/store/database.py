@@ -1,0 +1,96 @@
+"""Connections. SQLite gets one writer, which also owns checkpointing, and many readers that can only read.
+
+SQLite before 3.51.3 can lose pages when two connections write or checkpoint a WAL at the same moment
+(the "WAL-reset bug"); with a single connection that may do either, that moment never comes.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
+
+BUSY_SECONDS = 30
+READERS = 8
+
+
+class Database:
+    """`writing` is one transaction, on disk when it ends without an error; `reading` is one snapshot."""
+
+    def __init__(self, url: str) -> None:
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            path = Path(make_url(url).database or "")
+            self._writer = _sqlite_writer(path)
+            self._reader = _sqlite_reader(path)
+        else:
+            self._writer = self._reader = create_engine(url, pool_size=READERS, pool_pre_ping=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """For migrations."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _sqlite_writer(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=BUSY_SECONDS
+    )
+    event.listen(engine, "connect", _prepare_writer)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _sqlite_reader(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode=ro&uri=true",
+        poolclass=QueuePool,
+        pool_size=READERS,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+    )
+    event.listen(engine, "connect", _prepare_reader)
+    event.listen(engine, "begin", _begin_deferred)
+    return engine
+
+
+def _prepare_writer(connection: sqlite3.Connection, _: Any) -> None:
+    _prepare(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000")
+
+
+def _prepare_reader(connection: sqlite3.Connection, _: Any) -> None:
+    _prepare(connection, "query_only=ON", "cache_size=-1000")
+
+
+def _prepare(connection: sqlite3.Connection, *pragmas: str) -> None:
+    # The driver would begin transactions by itself, too late for a snapshot and too weak for a writer.
+    connection.isolation_level = None
+    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", *pragmas):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

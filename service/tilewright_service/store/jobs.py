@@ -1,0 +1,140 @@
+"""Jobs as people see them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from tilewright.contract import Job, JobState, JobWorkload, Progress
+from tilewright.contract.jobs import WorkloadState
+from tilewright.errors import NotFound
+
+from tilewright_service.store.events import tell
+from tilewright_service.store.instant import now
+from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
+from tilewright_service.store.workloads import gmacs, parse_workload
+
+
+class Jobs:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, job_id: int) -> Job:
+        return self._documents([self.row(job_id)])[0]
+
+    def row(self, job_id: int, lock: bool = False) -> JobRow:
+        row = self._session.get(JobRow, job_id, with_for_update=True if lock else None)
+        if row is None:
+            raise NotFound(f"there is no job {job_id}")
+        return row
+
+    def page(self, state: JobState | None, before_id: int | None, limit: int) -> list[Job]:
+        """Newest first."""
+        question = select(JobRow).order_by(JobRow.id.desc()).limit(limit)
+        if state is not None:
+            question = question.where(JobRow.state == state)
+        if before_id is not None:
+            question = question.where(JobRow.id < before_id)
+        return self._documents(self._session.scalars(question).all())
+
+    def cancel(self, job_id: int) -> Job:
+        """A queued job is cancelled at once; a running one when its attempt has stopped. A final one stays as it is."""
+        job = self.row(job_id, lock=True)
+        if job.state == JobState.QUEUED:
+            end_job(self._session, job, JobState.CANCELLED, "cancelled before it ran")
+        elif job.state == JobState.RUNNING and job.cancel_requested_at is None:
+            job.cancel_requested_at = now()
+        self._session.flush()
+        return self.get(job_id)
+
+    def workload(self, job_id: int, workload_id: str) -> JobWorkload:
+        question = self._workloads([job_id]).where(JobWorkloadRow.workload_id == workload_id)
+        return _job_workload(*self._session.execute(question).one().tuple())
+
+    def _documents(self, jobs: Sequence[JobRow]) -> list[Job]:
+        workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}
+        for row, document, schedule in self._session.execute(self._workloads(list(workloads))):
+            workloads[row.job_id].append(_job_workload(row, document, schedule))
+        return [_job(job, workloads[job.id]) for job in jobs]
+
+    def _workloads(self, job_ids: list[int]) -> Any:
+        return (
+            select(JobWorkloadRow, WorkloadRow.document, ScheduleRow.document)
+            .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
+            .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
+            .where(JobWorkloadRow.job_id.in_(job_ids))
+            .order_by(JobWorkloadRow.job_id, JobWorkloadRow.position)
+        )
+
+
+def end_job(session: Session, job: JobRow, state: JobState, reason: str | None = None) -> None:
+    job.state = state
+    job.reason = reason
+    job.finished_at = now()
+    tell(session, job.id, str(state), {"reason": reason})
+
+
+def _job(row: JobRow, workloads: list[JobWorkload]) -> Job:
+    return Job(
+        id=row.id,
+        state=JobState(row.state),
+        reason=row.reason,
+        network=row.network,
+        target=row.target,
+        threads=row.threads,
+        trials=row.trials,
+        seconds=row.seconds,
+        priority=row.priority,
+        attempt=row.attempt,
+        cancel_requested=row.cancel_requested_at is not None,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        progress=_progress(row, workloads),
+        workloads=workloads,
+    )
+
+
+def _progress(job: JobRow, workloads: list[JobWorkload]) -> Progress:
+    open_workloads = [each for each in workloads if each.state is not WorkloadState.DONE]
+    trials = sum(each.trials for each in workloads)
+    trials_left = sum(max(job.trials - each.trials, 0) for each in open_workloads)
+    return Progress(
+        workloads=len(workloads),
+        workloads_done=len(workloads) - len(open_workloads),
+        trials=trials,
+        trials_planned=trials + trials_left,
+        seconds_left=_seconds_left(job, trials, trials_left, len(open_workloads)),
+    )
+
+
+def _seconds_left(job: JobRow, trials: int, trials_left: int, workloads_left: int) -> float | None:
+    if JobState(job.state).is_final:
+        return 0.0
+    if job.started_at is None or not trials:
+        return None
+    estimate = (now() - job.started_at).total_seconds() / trials * trials_left
+    return estimate if job.seconds is None else min(estimate, job.seconds * workloads_left)
+
+
+def _job_workload(row: JobWorkloadRow, document: str, schedule_document: str | None) -> JobWorkload:
+    workload = parse_workload(document)
+    schedule = json.loads(schedule_document) if schedule_document else {}
+    best_latency_us = schedule.get("latency_us") or row.best_latency_us
+    return JobWorkload(
+        workload_id=row.workload_id,
+        name=workload.name,
+        workload=workload,
+        occurrences=row.occurrences,
+        state=WorkloadState(row.state),
+        trials=row.trials,
+        failed_trials=row.failed_trials,
+        seconds=row.seconds,
+        best_latency_us=best_latency_us,
+        best_gmacs=gmacs(workload, best_latency_us) if best_latency_us else None,
+        share_of_peak=schedule.get("share_of_peak"),
+        speedup_over_default=schedule.get("speedup_over_default"),
+        schedule_id=row.schedule_id,
+        stop_reason=row.stop_reason,
+    )

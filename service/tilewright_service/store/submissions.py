@@ -1,0 +1,118 @@
+"""Requests become jobs, unless a job that does the same is there already."""
+
+import hashlib
+import json
+from collections import Counter
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, case, or_, select
+from sqlalchemy.orm import Session
+from tilewright.contract import JobRequest, JobState, Workload
+from tilewright.contract.jobs import WorkloadState
+from tilewright.contract.networks import network_workloads
+from tilewright.errors import IdempotencyConflict
+
+from tilewright_service.store.events import tell
+from tilewright_service.store.instant import now
+from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow
+from tilewright_service.store.upsert import insert
+from tilewright_service.store.workloads import keep_workloads
+
+
+class Submission(NamedTuple):
+    job_id: int
+    is_new: bool
+
+
+def submit(session: Session, request: JobRequest, idempotency_key: str | None = None) -> Submission:
+    """The job that does what is asked: a new one, or one that is open or finished with at least this budget."""
+    if idempotency_key is None:
+        return _find_or_create(session, request)
+    digest = _digest(request.model_dump_json())
+    known = session.get(IdempotencyKeyRow, idempotency_key)
+    if known is None:
+        submission = _find_or_create(session, request)
+        key = {
+            "key": idempotency_key,
+            "request_sha256": digest,
+            "job_id": submission.job_id,
+            "created_at": now(),
+        }
+        session.execute(insert(session, IdempotencyKeyRow).values(key))
+        return submission
+    if known.request_sha256 != digest:
+        raise IdempotencyConflict(f"the Idempotency-Key {idempotency_key!r} came with another request before")
+    return Submission(known.job_id, is_new=False)
+
+
+def _find_or_create(session: Session, request: JobRequest) -> Submission:
+    workloads = _workloads(request)
+    digest = _request_digest(request, workloads)
+    job_id = _find(session, request, digest)
+    if job_id is not None:
+        return Submission(job_id, is_new=False)
+    return Submission(_create(session, request, digest, workloads), is_new=True)
+
+
+def _workloads(request: JobRequest) -> list[tuple[Workload, int]]:
+    """Distinct workloads in the order asked for, with how often each occurs."""
+    if request.network is not None:
+        return network_workloads(request.network, request.batch or 1)
+    return list(Counter(request.workloads or ()).items())
+
+
+def _request_digest(request: JobRequest, workloads: list[tuple[Workload, int]]) -> str:
+    asked = [(workload.id, occurrences) for workload, occurrences in workloads]
+    return _digest(json.dumps([asked, request.target, request.threads]))
+
+
+def _find(session: Session, request: JobRequest, digest: str) -> int | None:
+    covers_seconds: ColumnElement[bool] = JobRow.seconds.is_(None)
+    if request.seconds is not None:
+        covers_seconds = or_(covers_seconds, JobRow.seconds >= request.seconds)
+    return session.scalar(
+        select(JobRow.id)
+        .where(
+            JobRow.request_sha256 == digest,
+            JobRow.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.FINISHED]),
+            JobRow.cancel_requested_at.is_(None),
+            JobRow.trials >= request.trials,
+            covers_seconds,
+        )
+        .order_by(case((JobRow.state == JobState.FINISHED, 1), else_=0), JobRow.id.desc())
+        .limit(1)
+    )
+
+
+def _create(session: Session, request: JobRequest, digest: str, workloads: list[tuple[Workload, int]]) -> int:
+    job = JobRow(
+        request_sha256=digest,
+        state=JobState.QUEUED,
+        network=request.network,
+        target=request.target,
+        threads=request.threads,
+        trials=request.trials,
+        seconds=request.seconds,
+        priority=request.priority,
+        created_at=now(),
+    )
+    session.add(job)
+    keep_workloads(session, [workload for workload, _ in workloads])
+    session.flush()
+    session.add_all(
+        JobWorkloadRow(
+            job_id=job.id,
+            workload_id=workload.id,
+            position=position,
+            occurrences=occurrences,
+            state=WorkloadState.QUEUED,
+        )
+        for position, (workload, occurrences) in enumerate(workloads)
+    )
+    tell(session, job.id, "queued", {"workloads": len(workloads)})
+    session.flush()
+    return job.id
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

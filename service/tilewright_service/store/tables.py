@@ -1,0 +1,182 @@
+"""The tables. Documents are JSON text exactly as it is served, so that reading is copying."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from tilewright_service.store.instant import Instant
+
+# SQLite numbers rows by itself only in a column that is declared exactly INTEGER PRIMARY KEY.
+Id = BigInteger().with_variant(Integer, "sqlite")
+HexDigest = String(64)
+Name = String(128)
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class WorkloadRow(Table):
+    __tablename__ = "workloads"
+
+    id: Mapped[str] = mapped_column(HexDigest, primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class JobRow(Table):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_queue", "state", "priority", "id"),
+        Index("ix_jobs_request", "request_sha256", "state"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    request_sha256: Mapped[str] = mapped_column(HexDigest)
+    """What is asked for, without the budget: equal for jobs that may coalesce."""
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)
+    network: Mapped[str | None] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(16))
+    threads: Mapped[int]
+    trials: Mapped[int]
+    seconds: Mapped[float | None] = mapped_column(Double)
+    priority: Mapped[int]
+    attempt: Mapped[int] = mapped_column(default=0)
+    barren_attempts: Mapped[int] = mapped_column(default=0)
+    """Attempts in a row that ended without a new record."""
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    started_at: Mapped[datetime | None] = mapped_column(Instant)
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class JobWorkloadRow(Table):
+    __tablename__ = "job_workloads"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id"), primary_key=True)
+    position: Mapped[int]
+    occurrences: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    trials: Mapped[int] = mapped_column(default=0)
+    failed_trials: Mapped[int] = mapped_column(default=0)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    best_latency_us: Mapped[float | None] = mapped_column(Double)
+    schedule_id: Mapped[int | None] = mapped_column(ForeignKey("schedules.id"))
+    stop_reason: Mapped[str | None] = mapped_column(String(200))
+
+
+class AttemptRow(Table):
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_open", "is_open"),)
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    token_sha256: Mapped[str] = mapped_column(HexDigest)
+    server_id: Mapped[str] = mapped_column(String(64))
+    """The service that launched it, and that can see its process."""
+    is_open: Mapped[bool]
+    host_class: Mapped[str | None] = mapped_column(Name)
+    stored_records: Mapped[int] = mapped_column(default=0)
+    launched_at: Mapped[datetime] = mapped_column(Instant)
+    started_at: Mapped[datetime | None] = mapped_column(Instant)
+    lease_expires_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+class RecordRow(Table):
+    __tablename__ = "records"
+    __table_args__ = (
+        Index("uq_records_candidate", "workload_id", "isa", "threads", "host_class", "candidate", unique=True),
+        Index("ix_records_job", "job_id", "id"),
+        Index("ix_records_workload", "workload_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id"))
+    isa: Mapped[str] = mapped_column(String(16))
+    threads: Mapped[int]
+    host_class: Mapped[str] = mapped_column(Name)
+    candidate: Mapped[str] = mapped_column(HexDigest)
+    state: Mapped[str] = mapped_column(String(16))
+    latency_us: Mapped[float | None] = mapped_column(Double)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    document: Mapped[str] = mapped_column(Text)
+    """A `NewRecord`."""
+
+
+class ScheduleRow(Table):
+    """Never changed but for `is_current`: whoever holds an id holds what it named."""
+
+    __tablename__ = "schedules"
+    __table_args__ = (
+        Index(
+            "uq_schedules_current",
+            "workload_id",
+            "isa",
+            "threads",
+            "host_class",
+            unique=True,
+            sqlite_where=text("is_current"),
+            postgresql_where=text("is_current"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id"))
+    isa: Mapped[str] = mapped_column(String(16))
+    threads: Mapped[int]
+    host_class: Mapped[str] = mapped_column(Name)
+    candidate: Mapped[str] = mapped_column(HexDigest)
+    is_current: Mapped[bool]
+    latency_us: Mapped[float] = mapped_column(Double)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    attempt: Mapped[int]
+    document: Mapped[str] = mapped_column(Text)
+    """A `Schedule`."""
+    script: Mapped[str] = mapped_column(Text)
+
+
+class EventRow(Table):
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_job", "job_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    type: Mapped[str] = mapped_column(String(32))
+    data: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class HostRow(Table):
+    __tablename__ = "hosts"
+    __table_args__ = (Index("uq_hosts_name", "host_class", "hostname", unique=True), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    host_class: Mapped[str] = mapped_column(Name)
+    hostname: Mapped[str] = mapped_column(String(255))
+    document: Mapped[str] = mapped_column(Text)
+    """A `Host`."""
+    seen_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class IdempotencyKeyRow(Table):
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(HexDigest)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    created_at: Mapped[datetime] = mapped_column(Instant)

@@ -1,0 +1,14 @@
+"""`INSERT ... ON CONFLICT`, which SQLite and PostgreSQL spell alike and SQLAlchemy keeps apart."""
+
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from tilewright_service.store.tables import Table
+
+
+def insert(session: Session, table: type[Table]) -> Any:
+    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)

@@ -1,0 +1,25 @@
+"""Workloads, stored once each."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+from tilewright.contract import Workload
+
+from tilewright_service.store.tables import WorkloadRow
+from tilewright_service.store.upsert import insert
+
+
+def keep_workloads(session: Session, workloads: Iterable[Workload]) -> None:
+    rows = [{"id": workload.id, "document": workload.canonical_json} for workload in workloads]
+    session.execute(insert(session, WorkloadRow).on_conflict_do_nothing(), rows)
+
+
+@lru_cache(maxsize=2048)
+def parse_workload(document: str) -> Workload:
+    return Workload.model_validate_json(document)
+
+
+def gmacs(workload: Workload, latency_us: float) -> float:
+    """10^9 multiply-adds per second."""
+    return workload.macs / latency_us / 1000

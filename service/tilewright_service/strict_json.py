@@ -1,0 +1,41 @@
+"""JSON as the standard has it: no NaN, no lone surrogates, no bottomless nesting; and nothing else than JSON."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class StrictRequest(Request):
+    async def json(self) -> Any:
+        body = await self.body()
+        if b"\\u0000" in body:
+            raise json.JSONDecodeError("text may not hold the character NUL", "", 0)
+        try:
+            return from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+class StrictRoute(APIRoute):
+    """A route whose body has to be strict JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        has_body = self.body_field is not None
+
+        async def handle_strictly(request: Request) -> Response:
+            if has_body and not _is_json(request.headers.get("content-type", "")):
+                raise HTTPException(415, "the body has to be application/json")
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return handle_strictly
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "application/json"
