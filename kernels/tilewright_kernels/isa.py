@@ -1,0 +1,59 @@
+"""ISA paths: what a host can run, and what LLVM is asked to generate for each."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import tvm
+
+from tilewright.contract.target import ISAS, Isa
+
+OPT_LEVEL = 2
+"""LLVM's O3 doubles the build time of these kernels and leaves their speed as it is."""
+
+
+@dataclass(frozen=True)
+class IsaPath:
+    """One path: the /proc/cpuinfo flags it needs, and the LLVM cpu and features it is generated with."""
+
+    flags: frozenset[str]
+    cpu: str
+    features: tuple[str, ...] = ()
+    vector_bytes: int = 16
+
+
+_AVX2 = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"})
+_AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+
+# Generic cpus rather than the host's own: a schedule then gives the same code on every machine of the path,
+# and 512-bit vectors are not halved as the tuning of some Intel cpus would have it.
+PATHS: dict[Isa, IsaPath] = {
+    Isa.AVX512_VNNI: IsaPath(_AVX512 | {"avx512_vnni"}, "x86-64-v4", ("+avx512vnni",), 64),
+    Isa.AVX_VNNI: IsaPath(_AVX2 | {"avx_vnni"}, "x86-64-v3", ("+avxvnni",), 32),
+    Isa.AVX512BW: IsaPath(_AVX512, "x86-64-v4", (), 64),
+    Isa.AVX2: IsaPath(_AVX2, "x86-64-v3", (), 32),
+    Isa.X86_64: IsaPath(frozenset(), "x86-64", (), 16),
+}
+
+
+def llvm_target(isa: Isa) -> tvm.target.Target:
+    """The TVM target that generates code for `isa`."""
+    path = PATHS[isa]
+    return tvm.target.Target(
+        {"kind": "llvm", "mcpu": path.cpu, "mattr": list(path.features), "opt-level": OPT_LEVEL, "num-cores": 1}
+    )
+
+
+@cache
+def host_isas() -> tuple[Isa, ...]:
+    """The paths that this machine can run, the strongest first."""
+    flags = cpu_flags()
+    return tuple(isa for isa in ISAS if PATHS[isa].flags <= flags)
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
