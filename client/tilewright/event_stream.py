@@ -41,7 +41,7 @@ class EventStream:
             try:
                 self._pauses = pauses()
                 for message in stream:
-                    event = Event.model_validate_json(message.data, extra="ignore")
+                    event = self._transport.parse(message.data, Event)
                     self._last_event_id = event.id
                     self._is_over = event.type in LAST_TYPES
                     yield event

@@ -53,7 +53,7 @@ class Transport:
         self._http.close()
 
     def get(self, path: str, answer: type[Model], params: Params | None = None) -> Model:
-        return self._parse(self.request("GET", path, params=params), answer)
+        return self.parse(self.request("GET", path, params=params).content, answer)
 
     def post(
         self,
@@ -63,7 +63,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = True,
     ) -> Model:
-        return self._parse(self.request("POST", path, body, headers=headers, repeatable=repeatable), answer)
+        return self.parse(self.request("POST", path, body, headers=headers, repeatable=repeatable).content, answer)
 
     def request(
         self,
@@ -108,6 +108,14 @@ class Transport:
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
 
+    def parse(self, content: str | bytes, answer: type[Model]) -> Model:
+        """Keys that this client does not know yet are passed over: the service may be newer."""
+        try:
+            return answer.model_validate_json(content, extra="ignore")
+        except ValidationError as error:
+            problem = InvalidRequest.from_validation(error).detail
+            raise UnexpectedAnswer(f"{self.url} did not answer as a Tilewright service does: {problem}") from error
+
     def _send(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = self._http.send(request)
@@ -123,14 +131,6 @@ class Transport:
             f"no service answers at {self.url} ({reason}); start one with `tilewright serve`, "
             "or set TILEWRIGHT_URL to the address of yours"
         )
-
-    def _parse(self, response: httpx2.Response, answer: type[Model]) -> Model:
-        """Keys that this client does not know yet are passed over: the service may be newer."""
-        try:
-            return answer.model_validate_json(response.content, extra="ignore")
-        except ValidationError as error:
-            problem = InvalidRequest.from_validation(error).detail
-            raise UnexpectedAnswer(f"{response.url} did not answer as a Tilewright service does: {problem}") from error
 
 
 def pauses() -> Iterator[float]:

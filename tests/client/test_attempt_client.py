@@ -1,6 +1,7 @@
 import time
 
 import pytest
+
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract import AttemptFailed, Finished, LaunchOrder, Renewal, WorkloadOutcome
 from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt

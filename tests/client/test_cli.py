@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
 from tilewright.cli.app import app
 from tilewright.contract import Event, Job
-from typer.testing import CliRunner
 
 from .conftest import Reply, ScriptedServer
 from .examples import CONV, event, job, problem, schedule

@@ -1,5 +1,6 @@
 import pytest
 from pydantic import ValidationError
+
 from tilewright import errors
 from tilewright.contract import JobRequest
 from tilewright.errors import InvalidRequest, TilewrightError, from_problem

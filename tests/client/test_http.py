@@ -2,6 +2,7 @@ import itertools
 import time
 
 import pytest
+
 from tilewright import errors, event_stream
 from tilewright.contract import JobRequest, JobState, Lookup, Workload
 from tilewright.http import Client

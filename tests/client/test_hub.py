@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import pytest
+
 import tilewright
 from tilewright import errors
 from tilewright.contract import Host, Isa, Job, Target

@@ -1,4 +1,5 @@
 import pytest
+
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.errors import InvalidRequest, UnknownNetwork
 

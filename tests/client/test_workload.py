@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from tilewright.contract import Workload
 from tilewright.contract.workload import MAX_REDUCTION
 

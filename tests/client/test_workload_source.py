@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from tilewright import Workload
 from tilewright.errors import InvalidRequest
 from tilewright.workload_source import parse_json, parse_workload, parse_workloads

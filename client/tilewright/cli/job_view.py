@@ -82,7 +82,8 @@ def headline(job: Job) -> str:
     what = job.network or f"{len(job.workloads)} workload{'s' if len(job.workloads) > 1 else ''}"
     on = f"{job.threads} thread{'s' if job.threads > 1 else ''}"
     state = "cancelling" if job.cancel_requested and not job.state.is_final else job.state
-    return f"job {job.id}: {what} for {job.target} on {on}, {state}{': ' + job.reason if job.reason else ''}"
+    reason = f": {job.reason}" if job.reason and not job.state.is_final else ""
+    return f"job {job.id}: {what} for {job.target} on {on}, {state}{reason}"
 
 
 def workload_table(job: Job) -> Table:

@@ -32,7 +32,17 @@ def jobs(
         print_json(found)
         return
     rows = table(
-        "id", "state", "what", "target", "threads", "workloads", "trials", "created", "reason", numbers=("id",)
+        "id",
+        "state",
+        "what",
+        "target",
+        "threads",
+        "workloads",
+        "trials",
+        "created",
+        "reason",
+        numbers=("id",),
+        prose=("reason",),
     )
     for job in found:
         rows.add_row(*_row(job))

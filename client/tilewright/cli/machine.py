@@ -40,7 +40,7 @@ def demo() -> None:
 
 
 def _print_table(done: "list[Check]") -> None:
-    rows = table("", "check", "found", "remedy")
+    rows = table("", "check", "found", "remedy", prose=("found", "remedy"))
     for check in done:
         sign = "[green]ok[/]" if check.ok else "[red]no[/]"
         rows.add_row(sign, check.name, check.detail, "" if check.ok else check.remedy)

@@ -26,12 +26,12 @@ def print_json_line(value: Any) -> None:
     typer.echo(json.dumps(_plain(value), separators=(",", ":"), allow_nan=False))
 
 
-def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
-    """A table in which the columns named in `numbers` stand to the right."""
-    right = set(numbers)
+def table(*columns: str, numbers: Iterable[str] = (), prose: Iterable[str] = (), title: str | None = None) -> Table:
+    """A table in which the columns named in `numbers` stand to the right, and those in `prose` give way."""
+    right, wrapped = set(numbers), set(prose)
     result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        result.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        result.add_column(column, justify="right" if column in right else "left", no_wrap=column not in wrapped)
     return result
 
 
