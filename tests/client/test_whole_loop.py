@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,3 +118,25 @@ def test_a_network_goes_through_the_command_line(url: str) -> None:
     assert run(url, "best", "--network", "resnet50", "--strict").returncode == 1
     assert len(run(url, "export", "--job", job.id).stdout.splitlines()) == job.progress.trials
     assert job.id in [each["id"] for each in json.loads(run(url, "jobs", "--json").stdout)]
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(url: str, hub: tilewright.Hub, tmp_path: Path) -> None:
+    file = tmp_path / "conv.json"
+    file.write_text(conv(out_channels=128).canonical_json)
+    command = (*COMMAND, "submit", "--workload", str(file), "--trials", "10000", "--wait")
+    environment = {**os.environ, "TILEWRIGHT_URL": url, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert "queued" in process.stdout.readline()
+        assert "job" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Traceback" not in message
+    said = re.search(r"tilewright cancel (\d+)", message)
+    assert said is not None
+    job = hub.job(int(said.group(1)))
+    assert not job.state.is_final
+    job.cancel()

@@ -75,7 +75,8 @@ class PlainView:
 
 
 def render(job: Job) -> RenderableType:
-    return Group(Text(headline(job), style=STATE_STYLE[job.state]), workload_table(job), _progress(job))
+    """The table comes last: where the terminal is too low for it, the rest still shows."""
+    return Group(Text(headline(job), style=STATE_STYLE[job.state]), _progress(job), workload_table(job))
 
 
 def headline(job: Job) -> str:
