@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 import time
+import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ from .examples import CONV, event, job, problem, schedule
 
 COMMANDS = ["serve", "worker", "submit", "jobs", "watch", "cancel", "best", "networks", "export", "doctor", "demo"]
 STREAM = "text/event-stream"
+
+
+@dataclass
+class Check:
+    name: str
+    ok: bool
+    detail: str
+    remedy: str
 
 
 def run(*arguments: object, text: str | None = None) -> Any:
@@ -231,6 +241,22 @@ def test_networks_needs_no_service() -> None:
     assert "11 distinct convolutions of 20, 1.81 GMAC" in run("networks", "resnet18").stdout
     (network,) = json.loads(run("networks", "mobilenet_v2", "--json").stdout)
     assert sum(item["occurrences"] for item in network["workloads"]) == 52
+
+
+@pytest.mark.parametrize(("is_fit", "code"), [(True, 0), (False, 1)])
+def test_the_doctor_names_what_is_wrong_and_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, is_fit: bool, code: int
+) -> None:
+    doctor = types.ModuleType("tilewright_kernels.doctor")
+    checks = [Check("python", True, "3.11", ""), Check("apache-tvm-ffi", is_fit, "0.1.15 [new]", "pip install it")]
+    doctor.checks = lambda: iter(checks)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, doctor.__name__, doctor)
+    result = run("doctor")
+    assert result.exit_code == code
+    assert "0.1.15 [new]" in result.stdout
+    assert ("pip install it" in result.stdout) is not is_fit
+    document = json.loads(run("doctor", "--json").stdout)
+    assert (document["ok"], document["checks"][1]["ok"]) == (is_fit, is_fit)
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

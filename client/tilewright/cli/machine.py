@@ -4,6 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import typer
+from rich.text import Text
 
 from tilewright.cli.failures import FAILED
 from tilewright.cli.options import AsJson
@@ -42,6 +43,6 @@ def demo() -> None:
 def _print_table(done: "list[Check]") -> None:
     rows = table("", "check", "found", "remedy", prose=("found", "remedy"))
     for check in done:
-        sign = "[green]ok[/]" if check.ok else "[red]no[/]"
+        sign = Text("ok", style="green") if check.ok else Text("no", style="red")
         rows.add_row(sign, check.name, check.detail, "" if check.ok else check.remedy)
     console().print(rows)

@@ -14,8 +14,11 @@ PLAIN_WIDTH = 160
 
 
 def console() -> Console:
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    """Prints text as it is: what a service says may hold brackets and colons."""
+    terminal = Console(highlight=False, markup=False, emoji=False)
+    if not terminal.is_terminal:
+        terminal.width = PLAIN_WIDTH
+    return terminal
 
 
 def print_json(value: Any) -> None:

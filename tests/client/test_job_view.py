@@ -1,0 +1,57 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from tilewright.cli.job_view import job_view, render
+from tilewright.cli.output import duration
+from tilewright.contract import Job
+
+from .examples import job
+
+
+def shown(state: str, **changes: object) -> str:
+    text = io.StringIO()
+    Console(file=text, width=160, markup=False).print(render(Job.model_validate(job(state, **changes))))
+    return text.getvalue()
+
+
+def test_a_running_job_shows_trials_best_share_of_peak_and_time_left() -> None:
+    text = shown("running")
+    for expected in (
+        "job 7: 1 workload for auto on 1 thread, running",
+        "123.4",
+        "93.7",
+        "81%",
+        "time left at most 12s",
+    ):
+        assert expected in text
+
+
+def test_a_waiting_job_shows_why() -> None:
+    assert "queued: no worker has [avx_vnni]" in shown("queued", reason="no worker has [avx_vnni]")
+
+
+def test_a_job_that_is_being_cancelled_says_so() -> None:
+    assert "cancelling" in shown("running", cancel_requested=True)
+
+
+def test_a_job_that_ended_has_no_time_left() -> None:
+    assert "time left" not in shown("finished")
+
+
+def test_a_terminal_gets_a_live_table_that_stays() -> None:
+    text = io.StringIO()
+    with job_view(Console(file=text, force_terminal=True, width=160)) as view:
+        view.show(Job.model_validate(job("running")))
+        view.show(Job.model_validate(job("finished")))
+    assert "job 7" in text.getvalue()
+    assert "finished" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.4, "0s"), (59.6, "1m 00s"), (61, "1m 01s"), (3600, "1h 00m"), (7325, "2h 02m")],
+)
+def test_durations_are_for_people(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
