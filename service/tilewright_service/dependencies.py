@@ -21,7 +21,8 @@ MAX_NUMBER = 2**31 - 1
 
 
 def _of_app(name: str) -> Any:
-    def get(request: Request) -> Any:
+    # async, or each would take a trip to another thread
+    async def get(request: Request) -> Any:
         return getattr(request.app.state, name)
 
     return Depends(get)

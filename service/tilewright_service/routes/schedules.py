@@ -1,4 +1,5 @@
 import json
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query
@@ -8,7 +9,7 @@ from tilewright.contract import Isa, Lookup, LookupResult, Page, Schedule, Sched
 from tilewright.contract.message import Sha256
 from tilewright.contract.networks import network_workloads
 
-from tilewright_service.dependencies import MAX_ID, PageQuery, Reading
+from tilewright_service.dependencies import MAX_ID, PageQuery, Reading, Store
 from tilewright_service.pages import raw_page
 from tilewright_service.store.schedules import look_up, schedule_page, schedule_row
 from tilewright_service.strict_json import StrictRoute
@@ -30,15 +31,17 @@ class ScheduleQuery(PageQuery):
         named = [] if self.workload_id is None else [self.workload_id]
         if self.network is None:
             return named or None
-        of_network = [workload.id for workload, _ in network_workloads(self.network)]
+        of_network = _workload_ids(self.network)
         return [each for each in of_network if each in named] if named else of_network
 
 
 @router.get("", response_model=Page[Schedule])
-def list_schedules(query: Annotated[ScheduleQuery, Query()], session: Reading) -> Response:
+async def list_schedules(query: Annotated[ScheduleQuery, Query()], database: Store) -> Response:
     """Current schedules, oldest first."""
-    rows = schedule_page(
-        session, query.after_id, query.limit, query.workload_ids(), query.isa, query.threads, query.host_class
+    rows = await database.look_up(
+        lambda session: schedule_page(
+            session, query.after_id, query.limit, query.workload_ids(), query.isa, query.threads, query.host_class
+        )
     )
     return raw_page("/v1/schedules", query, rows)
 
@@ -59,6 +62,11 @@ def get_schedule(schedule_id: ScheduleId, session: Reading, if_none_match: ETags
         return Response(status_code=304, headers=headers)
     document = f'{row.document[:-1]},"script":{json.dumps(row.script)}}}'
     return Response(document, headers=headers, media_type="application/json")
+
+
+@lru_cache
+def _workload_ids(network: str) -> list[str]:
+    return [workload.id for workload, _ in network_workloads(network)]
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

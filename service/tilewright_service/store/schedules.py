@@ -67,7 +67,9 @@ def schedule_page(
     host_class: str | None = None,
 ) -> list[tuple[int, str]]:
     """Ids and documents of current schedules, oldest first."""
-    question = select(ScheduleRow.id, ScheduleRow.document).where(ScheduleRow.is_current, ScheduleRow.id > after_id)
+    question = select(ScheduleRow.id, ScheduleRow.document).where(ScheduleRow.is_current)
+    if after_id:
+        question = question.where(ScheduleRow.id > after_id)
     if workload_ids is not None:
         question = question.where(ScheduleRow.workload_id.in_(workload_ids))
     for column, value in ((ScheduleRow.isa, isa), (ScheduleRow.threads, threads), (ScheduleRow.host_class, host_class)):

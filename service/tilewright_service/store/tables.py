@@ -129,7 +129,7 @@ class ScheduleRow(Table):
             "threads",
             "host_class",
             unique=True,
-            sqlite_where=text("is_current"),
+            sqlite_where=text("is_current = 1"),
             postgresql_where=text("is_current"),
         ),
         {"sqlite_autoincrement": True},

@@ -146,7 +146,7 @@ def upgrade() -> None:
             "uq_schedules_current",
             ["workload_id", "isa", "threads", "host_class"],
             unique=True,
-            sqlite_where=sa.text("is_current"),
+            sqlite_where=sa.text("is_current = 1"),
             postgresql_where=sa.text("is_current"),
         )
 
@@ -174,7 +174,7 @@ def downgrade() -> None:
     op.drop_table("job_workloads")
     with op.batch_alter_table("schedules", schema=None) as batch_op:
         batch_op.drop_index(
-            "uq_schedules_current", sqlite_where=sa.text("is_current"), postgresql_where=sa.text("is_current")
+            "uq_schedules_current", sqlite_where=sa.text("is_current = 1"), postgresql_where=sa.text("is_current")
         )
 
     op.drop_table("schedules")
