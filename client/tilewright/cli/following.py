@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import typer
 
@@ -9,6 +10,7 @@ from tilewright.cli.failures import FAILED
 from tilewright.cli.job_view import job_view
 from tilewright.cli.output import console
 from tilewright.contract.jobs import Job
+from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.http import Client
 
 LEAST_SECONDS = 0.25
@@ -41,7 +43,11 @@ def snapshots(client: Client, job_id: int) -> Iterator[Job]:
         return
     last_look = time.monotonic()
     for _ in client.events(job_id):
-        if time.monotonic() - last_look >= LEAST_SECONDS:
-            yield client.job(job_id)
-            last_look = time.monotonic()
+        if time.monotonic() - last_look < LEAST_SECONDS:
+            continue
+        last_look = time.monotonic()
+        # A service that restarts is waited for by the events; one look less is no loss.
+        with suppress(ServerUnreachable, Unavailable):
+            job = client.job(job_id)
+        yield job
     yield client.job(job_id)
