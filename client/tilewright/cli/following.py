@@ -18,7 +18,7 @@ LEAST_SECONDS = 0.25
 
 
 def follow(client: Client, job_id: int, show: bool = True) -> Job:
-    """The job at its end; on the way there it is shown. Leaves with 1 when it did not finish."""
+    """The job at its end; on the way there it is shown. Ctrl-C stops the watching, not the job."""
     try:
         if show:
             with job_view(console()) as view:
