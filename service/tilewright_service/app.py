@@ -4,9 +4,10 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import anyio.to_thread
 from fastapi import FastAPI
-from tilewright import __version__
 
+from tilewright import __version__
 from tilewright_service.body_limit import BodyLimit
 from tilewright_service.dispatch.engine import Engine
 from tilewright_service.dispatch.reconciler import Reconciler
@@ -17,6 +18,9 @@ from tilewright_service.problems import install_problem_handlers
 from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
+
+THREADS = 16
+"""For handlers that talk to the database; more would only wait for it, and take memory."""
 
 ROUTERS = (jobs, events, attempts, records, schedules, hosts, networks, health)
 
@@ -61,11 +65,11 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 def _lifespan(reconciler: Reconciler | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if reconciler is None:
-            yield
-            return
-        reconciler.start()
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        if reconciler is not None:
+            reconciler.start()
         yield
-        reconciler.stop()
+        if reconciler is not None:
+            reconciler.stop()
 
     return lifespan

@@ -1,8 +1,8 @@
 """Bodies are read up to a limit; of a larger one the sender still gets to read why it was refused."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from tilewright.errors import TooLarge
 
+from tilewright.errors import TooLarge
 from tilewright_service.problems import problem_response
 
 MAX_BODY_BYTES = 8 * 2**20

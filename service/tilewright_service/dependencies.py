@@ -7,9 +7,9 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import Field
 from sqlalchemy.orm import Session
+
 from tilewright.contract.message import Message
 from tilewright.errors import Unauthorized
-
 from tilewright_service.dispatch.engine import Engine
 from tilewright_service.metrics import Metrics
 from tilewright_service.settings import Settings

@@ -5,8 +5,8 @@ import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tilewright.errors import Unauthorized
 
+from tilewright.errors import Unauthorized
 from tilewright_service.problems import problem_response
 
 OPEN_PATHS = ("/healthz", "/readyz")

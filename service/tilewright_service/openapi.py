@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+
 from tilewright.errors import PROBLEM_MEDIA_TYPE
 
 PATH = Path("docs/openapi.json")

@@ -10,6 +10,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
+
 from tilewright.errors import (
     PROBLEM_MEDIA_TYPE,
     PROBLEM_PREFIX,
@@ -61,7 +63,7 @@ def _message(item: dict[str, Any]) -> str:
     return str(item["msg"])
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths, wrong methods, wrong media types."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
@@ -71,7 +73,15 @@ def _http(_: Request, error: Exception) -> Response:
         "status": error.status_code,
         "detail": error.detail,
     }
-    return JSONResponse(document, error.status_code, error.headers, media_type=PROBLEM_MEDIA_TYPE)
+    headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
+    return JSONResponse(document, error.status_code, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Of all routes with this path; the framework names only those of the first."""
+    paths = request.app.openapi()["paths"].items()
+    matching = [operations for template, operations in paths if compile_path(template)[0].match(request.url.path)]
+    return ", ".join(sorted({method.upper() for operations in matching for method in operations}))
 
 
 def _storage(request: Request, error: Exception) -> Response:

@@ -1,4 +1,15 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+from in_thread import ServiceInThread, serving
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ServiceInThread]:
+    with serving(tmp_path) as service:
+        yield service

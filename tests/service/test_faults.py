@@ -6,7 +6,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from running import RunningService
 from stand_in import CRASHES, HANGS, IGNORES_CANCEL
 

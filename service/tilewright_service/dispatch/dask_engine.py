@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distributed import Client, Future
+
 from tilewright.contract import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
-from tilewright_worker import slot
-
 from tilewright_service.dispatch.engine import Sightings
+from tilewright_worker import slot
 
 KILL_SECONDS = 5
 CAPACITY_SECONDS = 5

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
+
 from tilewright.contract import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey
-
 from tilewright_service.dispatch.engine import Engine, Sightings
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database

@@ -1,6 +1,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+
 from tilewright.contract import (
     AttemptBrief,
     History,
@@ -15,7 +16,6 @@ from tilewright.contract import (
     WorkloadOutcome,
 )
 from tilewright.contract.message import Sha256
-
 from tilewright_service.dependencies import Calling, Config, Dispatching
 from tilewright_service.store.records import history, store_records
 from tilewright_service.store.schedules import publish

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
-from tilewright.contract import Event
 
+from tilewright.contract import Event
 from tilewright_service.dependencies import MAX_ID, JobId, Store
 from tilewright_service.store.database import Database
 from tilewright_service.store.events import FINAL_EVENTS, events_after

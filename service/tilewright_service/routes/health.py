@@ -2,9 +2,9 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from starlette.responses import PlainTextResponse, Response
+
 from tilewright import __version__
 from tilewright.contract.health import Health, Version
-
 from tilewright_service.dependencies import Counters, Reading
 
 router = APIRouter(tags=["health"])

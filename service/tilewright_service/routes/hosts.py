@@ -1,7 +1,7 @@
 from fastapi import APIRouter
+
 from tilewright.contract import Host, Page
 from tilewright.contract.workers import Worker
-
 from tilewright_service.dependencies import Paging, Reading, Workers
 from tilewright_service.pages import next_page
 from tilewright_service.store.hosts import host_page

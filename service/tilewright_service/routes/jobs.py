@@ -1,8 +1,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from tilewright.contract import Job, JobRequest, JobState, Page, Record
 
+from tilewright.contract import Job, JobRequest, JobState, Page, Record
 from tilewright_service.dependencies import Dispatching, JobId, PageQuery, Paging, Reading, Writing
 from tilewright_service.pages import next_page, raw_page, with_id
 from tilewright_service.store.jobs import Jobs
@@ -12,7 +12,7 @@ from tilewright_service.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
-IdempotencyKey = Annotated[str, Header(min_length=1, max_length=255)]
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
 
 class JobQuery(PageQuery):
@@ -21,7 +21,7 @@ class JobQuery(PageQuery):
 
 @router.post("", status_code=201, dependencies=[Dispatching], responses={200: {"model": Job}})
 def submit_job(
-    request: JobRequest, response: Response, session: Writing, idempotency_key: IdempotencyKey | None = None
+    request: JobRequest, response: Response, session: Writing, idempotency_key: IdempotencyKey = None
 ) -> Job:
     """201 with a new job; 200 with one that is open, or has spent this budget already, for the same workloads."""
     submission = submit(session, request, idempotency_key)

@@ -1,4 +1,5 @@
 from fastapi import APIRouter
+
 from tilewright.contract import Page
 from tilewright.contract.network import Network
 from tilewright.contract.networks import NETWORKS, network_workloads

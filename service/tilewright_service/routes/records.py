@@ -2,9 +2,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
+
 from tilewright.contract import Page, Record
 from tilewright.contract.message import Sha256
-
 from tilewright_service.dependencies import PageQuery, Reading
 from tilewright_service.pages import raw_page, with_id
 from tilewright_service.store.records import record_page

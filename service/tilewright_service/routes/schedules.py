@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import Field
 from starlette.responses import Response
+
 from tilewright.contract import Isa, Lookup, LookupResult, Page, Schedule, ScheduleDetail
 from tilewright.contract.message import Sha256
 from tilewright.contract.networks import network_workloads
-
 from tilewright_service.dependencies import MAX_ID, PageQuery, Reading, Store
 from tilewright_service.pages import raw_page
 from tilewright_service.store.schedules import look_up, schedule_page, schedule_row

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
+
 from tilewright.contract import (
     AttemptBrief,
     AttemptFailed,
@@ -21,7 +22,6 @@ from tilewright.contract import (
 )
 from tilewright.contract.jobs import WorkloadState
 from tilewright.errors import InvalidRequest, StaleAttempt, Unauthorized
-
 from tilewright_service.store.endings import close_attempt, requeue
 from tilewright_service.store.events import tell
 from tilewright_service.store.hosts import keep_host

@@ -2,9 +2,9 @@
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
+
 from tilewright.contract import JobState
 from tilewright.contract.jobs import WorkloadState
-
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
 from tilewright_service.store.jobs import end_job

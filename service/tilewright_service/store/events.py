@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tilewright.contract import Event
 
+from tilewright.contract import Event
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import EventRow
 

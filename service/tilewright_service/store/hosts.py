@@ -2,8 +2,8 @@
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tilewright.contract import Host
 
+from tilewright.contract import Host
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import HostRow
 from tilewright_service.store.upsert import insert

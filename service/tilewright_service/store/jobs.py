@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+
 from tilewright.contract import Job, JobState, JobWorkload, Progress
 from tilewright.contract.jobs import WorkloadState
 from tilewright.errors import NotFound
-
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
@@ -50,7 +50,8 @@ class Jobs:
 
     def workload(self, job_id: int, workload_id: str) -> JobWorkload:
         question = self._workloads([job_id]).where(JobWorkloadRow.workload_id == workload_id)
-        return _job_workload(*self._session.execute(question).one().tuple())
+        row, document, schedule = self._session.execute(question).one()
+        return _job_workload(row, document, schedule)
 
     def _documents(self, jobs: Sequence[JobRow]) -> list[Job]:
         workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}

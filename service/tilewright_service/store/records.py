@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+
 from tilewright.contract import History, KnownRecord, NewRecord, RecordState
 from tilewright.errors import InvalidRequest
-
 from tilewright_service.store.attempts import Attempt
 from tilewright_service.store.schedules import current_schedule
 from tilewright_service.store.tables import RecordRow
@@ -61,7 +61,7 @@ def record_page(
         question = question.where(RecordRow.job_id == job_id)
     if workload_id is not None:
         question = question.where(RecordRow.workload_id == workload_id)
-    return [row.tuple() for row in session.execute(question.order_by(RecordRow.id).limit(limit))]
+    return [(row.id, row.document) for row in session.execute(question.order_by(RecordRow.id).limit(limit))]
 
 
 def _check(attempt: Attempt, record: NewRecord) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Select, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+
 from tilewright.contract import Isa, Lookup, Publication, Schedule
 from tilewright.errors import InvalidRequest, NotFound, ScheduleChanged
-
 from tilewright_service.store.attempts import Attempt
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import ScheduleRow, WorkloadRow
@@ -75,7 +75,7 @@ def schedule_page(
     for column, value in ((ScheduleRow.isa, isa), (ScheduleRow.threads, threads), (ScheduleRow.host_class, host_class)):
         if value is not None:
             question = question.where(column == value)
-    return [row.tuple() for row in session.execute(question.order_by(ScheduleRow.id).limit(limit))]
+    return [(row.id, row.document) for row in session.execute(question.order_by(ScheduleRow.id).limit(limit))]
 
 
 def schedule_row(session: Session, schedule_id: int) -> ScheduleRow:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, case, or_, select
 from sqlalchemy.orm import Session
+
 from tilewright.contract import JobRequest, JobState, Workload
 from tilewright.contract.jobs import WorkloadState
 from tilewright.contract.networks import network_workloads
 from tilewright.errors import IdempotencyConflict
-
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow

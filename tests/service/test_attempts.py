@@ -1,0 +1,186 @@
+from collections.abc import Iterator
+
+import pytest
+from in_thread import ServiceInThread
+from stand_in import HOST, invented_publication, invented_record
+
+from tilewright.attempt_client import AttemptClient
+from tilewright.contract import AttemptFailed, Finished, Interrupted, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.errors import InvalidRequest, ScheduleChanged, StaleAttempt, Unauthorized
+
+START = Start(host=HOST)
+
+
+@pytest.fixture
+def attempt(service: ServiceInThread) -> Iterator[AttemptClient]:
+    service.submit(trials=10)
+    attempt = service.begin_attempt(START)
+    yield attempt
+    attempt.close()
+
+
+def workload_id(service: ServiceInThread, attempt: AttemptClient) -> str:
+    return service.job(attempt.order.job_id)["workloads"][0]["workload_id"]
+
+
+def batch(service: ServiceInThread, attempt: AttemptClient, *numbers: int) -> RecordBatch:
+    order, workload = attempt.order, workload_id(service, attempt)
+    return RecordBatch(records=[invented_record(order.job_id, order.attempt, workload, each) for each in numbers])
+
+
+def test_a_brief_takes_off_what_earlier_attempts_have_done(service: ServiceInThread, attempt: AttemptClient) -> None:
+    attempt.send_records(batch(service, attempt, 0, 1, 2))
+    service.lose(attempt)
+    brief = service.begin_attempt().start(START)
+    assert [each.trials for each in brief.workloads] == [7]
+
+
+def test_a_wrong_token_opens_nothing(service: ServiceInThread, attempt: AttemptClient) -> None:
+    impostor = AttemptClient(attempt.order.model_copy(update={"token": "guessed"}), patience_seconds=0)
+    with pytest.raises(Unauthorized):
+        impostor.renew(Renewal())
+    with pytest.raises(Unauthorized):
+        impostor.send_records(batch(service, attempt, 0))
+    path = f"/v1/jobs/{attempt.order.job_id}/attempts/1/renew"
+    assert service.http.post(path, json={}).status_code == 401
+
+
+def test_a_late_attempt_cannot_overwrite_its_successor(service: ServiceInThread, attempt: AttemptClient) -> None:
+    service.lose(attempt)
+    service.begin_attempt(START)
+    workload = workload_id(service, attempt)
+    calls = (
+        lambda: attempt.start(START),
+        lambda: attempt.renew(Renewal()),
+        lambda: attempt.history(workload),
+        lambda: attempt.publish(invented_publication(attempt.order.job_id, 1, workload)),
+        lambda: attempt.report_outcome(
+            WorkloadOutcome(workload_id=workload, stop_reason="late", seconds=1, schedule_id=None)
+        ),
+        lambda: attempt.report_result(Finished()),
+    )
+    for call in calls:
+        with pytest.raises(StaleAttempt):
+            call()
+    assert service.job(attempt.order.job_id)["state"] == "running"
+
+
+def test_a_late_record_is_stored_and_counted_once(service: ServiceInThread, attempt: AttemptClient) -> None:
+    service.lose(attempt)
+    successor = service.begin_attempt(START)
+    assert attempt.send_records(batch(service, attempt, 1, 2)).stored == 2
+    assert attempt.send_records(batch(service, attempt, 1, 2)).stored == 0
+    assert successor.send_records(batch(service, successor, 2, 3)).stored == 1
+    job = service.job(attempt.order.job_id)
+    assert job["progress"]["trials"] == 3
+    assert job["workloads"][0]["best_latency_us"] == 101.0
+
+
+def test_a_record_has_to_belong_to_the_attempt_that_brings_it(service: ServiceInThread, attempt: AttemptClient) -> None:
+    other = invented_record(attempt.order.job_id, 7, workload_id(service, attempt), 0)
+    with pytest.raises(InvalidRequest, match="provenance"):
+        attempt.send_records(RecordBatch(records=[other]))
+    stranger = invented_record(attempt.order.job_id, 1, "0" * 64, 0)
+    with pytest.raises(InvalidRequest, match="not part of job"):
+        attempt.send_records(RecordBatch(records=[stranger]))
+
+
+def test_a_resumed_attempt_knows_what_was_measured(service: ServiceInThread, attempt: AttemptClient) -> None:
+    attempt.send_records(batch(service, attempt, 5, 4, 6))
+    service.lose(attempt)
+    history = service.begin_attempt(START).history(workload_id(service, attempt))
+    assert [record.latency_us for record in history.records] == [104.0, 105.0, 106.0]
+    assert history.incumbent is None
+
+
+def test_a_schedule_replaces_only_the_one_that_it_was_compared_with(
+    service: ServiceInThread, attempt: AttemptClient
+) -> None:
+    workload, job_id = workload_id(service, attempt), attempt.order.job_id
+    first = attempt.publish(invented_publication(job_id, 1, workload))
+    with pytest.raises(ScheduleChanged):
+        attempt.publish(invented_publication(job_id, 1, workload, replaces=None, latency_us=80))
+    second = attempt.publish(invented_publication(job_id, 1, workload, replaces=first.id, latency_us=70))
+    items = service.http.get("/v1/schedules", params={"workload_id": workload}).json()["items"]
+    assert [each["id"] for each in items] == [second.id]
+    assert service.job(job_id)["workloads"][0]["best_latency_us"] == 70
+
+
+def test_to_publish_again_after_a_lost_answer_changes_nothing(service: ServiceInThread, attempt: AttemptClient) -> None:
+    publication = invented_publication(attempt.order.job_id, 1, workload_id(service, attempt))
+    assert attempt.publish(publication) == attempt.publish(publication)
+
+
+def test_cancel_reaches_the_attempt_with_its_renewal(service: ServiceInThread, attempt: AttemptClient) -> None:
+    assert not attempt.renew(Renewal(workload_id=workload_id(service, attempt))).cancel
+    assert service.job(attempt.order.job_id)["workloads"][0]["state"] == "running"
+    service.http.post(f"/v1/jobs/{attempt.order.job_id}/cancel")
+    assert attempt.renew(Renewal()).cancel
+    attempt.report_result(Interrupted())
+    assert service.job(attempt.order.job_id)["state"] == "cancelled"
+
+
+def test_a_finished_job_says_what_came_out(service: ServiceInThread, attempt: AttemptClient) -> None:
+    workload = workload_id(service, attempt)
+    attempt.send_records(batch(service, attempt, 0))
+    schedule = attempt.publish(invented_publication(attempt.order.job_id, 1, workload))
+    attempt.report_outcome(
+        WorkloadOutcome(workload_id=workload, stop_reason="plateau", seconds=2.5, schedule_id=schedule.id)
+    )
+    attempt.report_result(Finished())
+    attempt.report_result(Finished())
+    job = service.job(attempt.order.job_id)
+    [result] = job["workloads"]
+    assert (job["state"], result["state"], result["stop_reason"]) == ("finished", "done", "plateau")
+    assert result["speedup_over_default"] == 10.0
+    assert job["progress"] == {
+        "workloads": 1,
+        "workloads_done": 1,
+        "trials": 1,
+        "trials_planned": 1,
+        "seconds_left": 0.0,
+    }
+
+
+def test_a_finished_job_that_spent_enough_answers_for_an_identical_one(
+    service: ServiceInThread, attempt: AttemptClient
+) -> None:
+    attempt.report_result(Finished())
+    assert service.submit(trials=10)["id"] == attempt.order.job_id
+    assert service.submit(trials=11)["id"] != attempt.order.job_id
+
+
+def test_a_failed_job_gives_the_reason(service: ServiceInThread, attempt: AttemptClient) -> None:
+    attempt.report_result(AttemptFailed(reason="this host has no avx512"))
+    assert service.job(attempt.order.job_id)["reason"] == "this host has no avx512"
+
+
+def test_a_record_between_two_losses_starts_the_count_again(service: ServiceInThread, attempt: AttemptClient) -> None:
+    for number in range(12):
+        if number % 4 == 0:
+            attempt.send_records(batch(service, attempt, number))
+        service.lose(attempt)
+        assert service.job(attempt.order.job_id)["state"] == "queued"
+        attempt = service.begin_attempt(START)
+
+
+def test_a_job_without_progress_is_given_up_after_five_attempts(
+    service: ServiceInThread, attempt: AttemptClient
+) -> None:
+    for _ in range(4):
+        service.lose(attempt)
+        attempt = service.begin_attempt(START)
+    service.lose(attempt, "it crashed")
+    job = service.job(attempt.order.job_id)
+    assert (job["state"], job["attempt"]) == ("failed", 5)
+    assert "it crashed" in job["reason"]
+
+
+def test_hosts_that_measured_are_listed(service: ServiceInThread, attempt: AttemptClient) -> None:
+    assert service.http.get("/v1/hosts").json()["items"] == [HOST.model_dump(mode="json")]
+
+
+def test_the_token_of_an_attempt_is_not_in_the_database(service: ServiceInThread, attempt: AttemptClient) -> None:
+    with service.database.reading() as session:
+        dump = "\n".join(session.connection().connection.iterdump())  # type: ignore[attr-defined]
+    assert attempt.order.token not in dump
