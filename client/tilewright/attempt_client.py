@@ -18,6 +18,7 @@ from tilewright.contract.attempts import (
     WorkloadOutcome,
 )
 from tilewright.contract.schedules import Schedule
+from tilewright.contract.target import Isa
 from tilewright.transport import Transport
 
 PATIENCE_SECONDS = 15.0
@@ -54,8 +55,9 @@ class AttemptClient:
     def start(self, start: Start) -> AttemptBrief:
         return self._transport.post(f"{self._path}/start", start, AttemptBrief)
 
-    def history(self, workload_id: str) -> History:
-        return self._transport.get(f"{self._path}/history", History, {"workload_id": workload_id})
+    def history(self, workload_id: str, isa: Isa) -> History:
+        """What is known of a workload on the path that this attempt generates code for."""
+        return self._transport.get(f"{self._path}/history", History, {"workload_id": workload_id, "isa": isa})
 
     def send_records(self, batch: RecordBatch) -> Stored:
         """Safe to repeat: a record is stored once, however often it comes."""

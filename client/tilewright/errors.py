@@ -21,8 +21,6 @@ TilewrightError
     └── WaitTimeout               the job did not end in the time that `wait` was given
 """
 
-# The names say what happened; "Error" behind each would say it twice.
-# ruff: noqa: N818
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, TypedDict

@@ -111,11 +111,15 @@ class Hub:
             return load_kernel(parsed, Target(isa=host.isas[0], threads=threads), None)
         return load_kernel(parsed, schedule.target, schedule)
 
-    def database(self) -> AbstractContextManager[Any]:
-        """A MetaSchedule database that answers TVM's own compile flow with the schedules of this service."""
-        from tilewright_kernels.database import hub_database
+    def database(self, threads: int = 1) -> AbstractContextManager[Any]:
+        """A MetaSchedule database of this host's schedules, to be used as TVM's own compile flow does."""
+        from tilewright_kernels.database import schedule_database
+        from tilewright_kernels.host import this_host
 
-        return hub_database(self.client)
+        host = this_host()
+        return schedule_database(
+            self.client.schedules(isa=host.isas[0], threads=threads, host_class=host.host_class)
+        )
 
     def _schedule_for(self, host: Host, workload: Workload, threads: int) -> Schedule:
         """The strongest path of this host for which there is one."""

@@ -36,11 +36,11 @@ PATHS: dict[Isa, IsaPath] = {
 }
 
 
-def llvm_target(isa: Isa) -> tvm.target.Target:
+def llvm_target(isa: Isa, threads: int = 1) -> tvm.target.Target:
     """The TVM target that generates code for `isa`."""
     path = PATHS[isa]
     return tvm.target.Target(
-        {"kind": "llvm", "mcpu": path.cpu, "mattr": list(path.features), "opt-level": OPT_LEVEL, "num-cores": 1}
+        {"kind": "llvm", "mcpu": path.cpu, "mattr": list(path.features), "opt-level": OPT_LEVEL, "num-cores": threads}
     )
 
 

@@ -16,14 +16,14 @@ QUANTIZED_RANGE = {"uint8": (0, 255), "int8": (-128, 127)}
 
 @dataclass(frozen=True)
 class Quantization:
-    """The values that a kernel is used with. `scale` is x_scale * w_scale / y_scale, float32, one per output channel."""
+    """The values that a kernel is used with."""
 
     weight: Array
     """int8, OIHW: (out_channels, in_channels / groups, kernel height, kernel width)."""
     bias: Array
     """int32, (out_channels,)."""
     scale: Array
-    """float32, (out_channels,)."""
+    """float32, (out_channels,): x_scale * w_scale / y_scale."""
     data_zero_point: int = 0
     out_zero_point: int = 0
 

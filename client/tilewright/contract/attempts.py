@@ -2,7 +2,7 @@
 
 launch -> LaunchOrder (through the engine)
 POST /v1/jobs/{job}/attempts/{n}/start      Start           -> AttemptBrief
-GET  /v1/jobs/{job}/attempts/{n}/history    ?workload_id    -> History
+GET  /v1/jobs/{job}/attempts/{n}/history    ?workload_id&isa -> History
 POST /v1/jobs/{job}/attempts/{n}/records    RecordBatch     -> Stored
 POST /v1/jobs/{job}/attempts/{n}/renew      Renewal         -> RenewalAnswer
 POST /v1/jobs/{job}/attempts/{n}/schedules  Publication     -> Schedule (409 when the incumbent changed meanwhile)

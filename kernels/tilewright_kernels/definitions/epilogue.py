@@ -6,7 +6,7 @@ from tvm import tirx
 from tilewright.contract.workload import Workload
 
 ROUNDING_MAGIC = 12582912.0
-"""1.5 * 2^23: added to a float32 of magnitude below 2^22, it leaves the nearest integer (half to even) in the low bits."""
+"""1.5 * 2^23: added to a float32 below 2^22, it leaves the nearest integer (half to even) in the low bits."""
 
 
 def requantise(workload: Workload, total, scale, limits, zero_point):

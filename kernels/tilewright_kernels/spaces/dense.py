@@ -163,7 +163,7 @@ def shared_loops(extents: dict[str, int], order: int, threads: int) -> list[int]
 
 
 def pack_constants(workload: Workload, values: Quantization, lanes: int) -> list[Array]:
-    """weight as (block, kh, kw, quad, lane, 4), channels filled up with zeros; the data zero point moves into the bias."""
+    """weight as (block, kh, kw, quad, lane, 4), filled up with zeros; the data zero point moves into the bias."""
     out_channels, in_channels, kernel_h, kernel_w = workload.weight_shape
     blocks, quads = ceil(out_channels / lanes), ceil(in_channels / QUAD)
     weight = np.zeros((blocks * lanes, quads * QUAD, kernel_h, kernel_w), np.int8)

@@ -36,7 +36,7 @@ class GenericSpace(Space):
     def schedule_default(self, sch: Any, workload: Workload, target: Target) -> None:
         """What is served before anything was tuned: channels in vectors, a row of them at a time."""
         conv, requantise = sch.get_sblock("conv"), sch.get_sblock("requantise")
-        image, row, column, channel = sch.get_loops(requantise)
+        image, row, _, channel = sch.get_loops(requantise)
         channel, vector = sch.split(channel, [None, min(16, workload.out_channels)])
         sch.vectorize(vector)
         if target.threads > 1:

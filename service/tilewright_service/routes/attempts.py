@@ -5,6 +5,7 @@ from fastapi import APIRouter, Query
 from tilewright.contract import (
     AttemptBrief,
     History,
+    Isa,
     Publication,
     RecordBatch,
     Renewal,
@@ -30,10 +31,10 @@ def start(start: Start, attempt: Calling, settings: Config) -> AttemptBrief:
 
 
 @router.get("/history")
-def get_history(workload_id: Annotated[Sha256, Query()], attempt: Calling) -> History:
-    """What is known of a workload on this target and host class."""
+def get_history(workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: Calling) -> History:
+    """What is known of a workload on this path, number of threads and host class."""
     attempt.require_authority()
-    return history(attempt, workload_id)
+    return history(attempt, workload_id, isa)
 
 
 @router.post("/records")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tilewright.contract import History, KnownRecord, NewRecord, RecordState
+from tilewright.contract import History, Isa, KnownRecord, NewRecord, RecordState
 from tilewright.errors import InvalidRequest
 from tilewright_service.store.attempts import Attempt
 from tilewright_service.store.schedules import current_schedule
@@ -29,26 +29,25 @@ def store_records(attempt: Attempt, records: Sequence[NewRecord]) -> int:
     return len(stored)
 
 
-def history(attempt: Attempt, workload_id: str) -> History:
-    """What is known of a workload on the target and host class of this attempt, best first."""
+def history(attempt: Attempt, workload_id: str, isa: Isa) -> History:
+    """What is known of a workload on this path and the host class of the attempt, best first."""
     attempt.workload_row(workload_id)
     job, host_class = attempt.job, attempt.row.host_class
     question = (
         select(RecordRow.document)
         .where(
             RecordRow.workload_id == workload_id,
+            RecordRow.isa == isa,
             RecordRow.threads == job.threads,
             RecordRow.host_class == host_class,
         )
         .order_by(RecordRow.latency_us.is_(None), RecordRow.latency_us, RecordRow.id)
         .limit(HISTORY_LIMIT)
     )
-    if job.target != "auto":
-        question = question.where(RecordRow.isa == job.target)
     documents = attempt.session.scalars(question)
     return History(
         records=[_known(NewRecord.model_validate_json(document)) for document in documents],
-        incumbent=current_schedule(attempt.session, workload_id, job.target, job.threads, host_class),
+        incumbent=current_schedule(attempt.session, workload_id, isa, job.threads, host_class),
     )
 
 
@@ -66,8 +65,8 @@ def record_page(
 
 def _check(attempt: Attempt, record: NewRecord) -> None:
     provenance, job = record.provenance, attempt.job
-    if (provenance.job_id, provenance.attempt) != (job.id, attempt.row.number):
-        raise InvalidRequest("provenance names another job or attempt than the one that reports the record")
+    if provenance.job_id != job.id or provenance.attempt > attempt.row.number:
+        raise InvalidRequest("provenance names another job, or a later attempt than the one that reports the record")
     if record.target.threads != job.threads or job.target not in ("auto", record.target.isa):
         raise InvalidRequest(f"the record is for another target than job {job.id} asks for")
     attempt.workload_row(record.workload_id)

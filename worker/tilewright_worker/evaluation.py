@@ -1,0 +1,163 @@
+# mypy: disable-error-code="no-any-unimported"
+"""What happens inside an evaluator process: build a candidate, measure it, check it. It may crash; nobody else does."""
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import tvm
+
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
+from tilewright_kernels.build import Candidate
+from tilewright_kernels.kernel import Kernel
+from tilewright_kernels.numerics import Array, Quantization
+from tilewright_kernels.peak import peak_gmacs
+from tilewright_kernels.threads import use_threads
+from tilewright_worker import verification
+
+SAMPLE_US = 1_000.0
+"""One repeat lasts at least this long, so that the clock's resolution and one interrupt do not count."""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Forget the last workload, and make ready for this one."""
+
+    workload: Workload
+    target: Target
+
+
+@dataclass(frozen=True)
+class Build:
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Latency of a built candidate, in us, one mean per repeat; cut off when a first sample is above `cutoff_us`."""
+
+    candidate_id: str
+    repeats: int
+    cutoff_us: float = math.inf
+
+
+@dataclass(frozen=True)
+class Verify:
+    candidate_id: str
+
+
+@dataclass(frozen=True)
+class Peak:
+    isa: Isa
+
+
+Command = Prepare | Build | Measure | Verify | Peak
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of a command: a value, or the error in words."""
+
+    value: Any = None
+    error: str | None = None
+
+
+class Evaluation:
+    """The workload at hand, its inputs, and what was built for it."""
+
+    def __init__(self) -> None:
+        self._kernels: dict[str, Kernel] = {}
+
+    def prepare(self, command: Prepare) -> None:
+        self._kernels.clear()
+        self.workload, self.target = command.workload, command.target
+        random = np.random.default_rng(0)
+        self._values = random_values(self.workload, random)
+        self._data = verification.random_data(self.workload, random)
+        self._out = np.empty(self.workload.output_shape, self.workload.out_dtype)
+        if self.target.threads > 1:
+            use_threads(self.target.threads)
+
+    def build(self, command: Build) -> None:
+        kernel = Kernel(self.workload, self.target, command.candidate)
+        kernel.module["main"]  # LLVM turns the module into machine code at the first look-up
+        self._kernels[command.candidate.id] = kernel
+
+    def measure(self, command: Measure) -> list[float]:
+        kernel = self._kernels[command.candidate_id]
+        arguments = [
+            tvm.runtime.tensor(self._data.reshape(kernel.data_shape)),
+            *kernel.arguments(self._values),
+            tvm.runtime.tensor(self._out.reshape(kernel.out_shape)),
+        ]
+        return measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
+
+    def verify(self, command: Verify) -> verification.Verdict:
+        return verification.verify(self._kernels[command.candidate_id])
+
+    def peak(self, command: Peak) -> float:
+        return peak_gmacs.__wrapped__(command.isa)
+
+
+def measured_us(module: Any, arguments: list[Any], repeats: int, cutoff_us: float) -> list[float]:
+    """Mean latency of each repeat in us, after one warm-up call."""
+    function = module["main"]
+    function(*arguments)
+    first_us = min(timed_us(function, arguments) for _ in range(2))
+    if first_us > cutoff_us or first_us > 1e6:
+        return [first_us]
+    number = max(1, math.ceil(SAMPLE_US / first_us))
+    evaluator = module.time_evaluator("main", tvm.cpu(), number=number, repeat=repeats)
+    return [seconds * 1e6 for seconds in evaluator(*arguments).results]
+
+
+def timed_us(function: Callable[..., Any], arguments: list[Any]) -> float:
+    start = time.perf_counter()
+    function(*arguments)
+    return (time.perf_counter() - start) * 1e6
+
+
+def random_values(workload: Workload, random: np.random.Generator) -> Quantization:
+    """Constants with which most results stay inside the output range."""
+    weight: Array = random.integers(-127, 128, workload.weight_shape, dtype=np.int8)
+    scale = np.full(workload.out_channels, 1 / (100 * math.sqrt(workload.reduction)), np.float32)
+    return Quantization(weight, np.zeros(workload.out_channels, np.int32), scale)
+
+
+def serve(connection: Connection) -> None:
+    """Answer commands until the other end goes away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    evaluation = Evaluation()
+    handlers: dict[type, Callable[[Any], Any]] = {
+        Prepare: evaluation.prepare,
+        Build: evaluation.build,
+        Measure: evaluation.measure,
+        Verify: evaluation.verify,
+        Peak: evaluation.peak,
+    }
+    while True:
+        try:
+            command = connection.recv()
+        except EOFError:
+            return
+        connection.send(answer(handlers[type(command)], command))
+
+
+def answer(handler: Callable[[Any], Any], command: Command) -> Reply:
+    try:
+        return Reply(handler(command))
+    except Exception as error:  # whatever TVM raises is the answer: it costs the trial, not the process
+        return Reply(error=f"{type(error).__name__}: {last_line(str(error))}")
+
+
+def last_line(text: str) -> str:
+    """TVM puts whole modules into its messages; the reason stands at the end."""
+    marker = text.rfind("Error message:")
+    lines = text[max(marker, 0) :].strip().splitlines()
+    return " ".join(lines)[:1000]

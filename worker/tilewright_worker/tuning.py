@@ -1,0 +1,137 @@
+"""Tuning one workload: search, then decide among the best with everything else at rest, then verify."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tilewright.contract.attempts import History
+from tilewright.contract.schedules import Verification
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
+from tilewright_kernels.build import Candidate, unscheduled_candidate
+from tilewright_worker.budget import Budget
+from tilewright_worker.evaluator import EvaluationFailed
+from tilewright_worker.search import search_for
+from tilewright_worker.trials import Bench, Trial
+
+FINALISTS = 4
+ROUNDS = 6
+FINAL_REPEATS = 3
+REAL_IMPROVEMENT = 0.01
+"""A challenger has to beat the incumbent by this share in the interleaved comparison."""
+
+DEFAULT_MACS = 2**31
+"""Above this, TVM's default schedule would run for seconds; the comparison with it is left out."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The fastest candidate that passed the bit-exactness gate."""
+
+    candidate: Candidate
+    latencies_us: list[float]
+    verification: Verification
+
+    @property
+    def latency_us(self) -> float:
+        return statistics.median(self.latencies_us)
+
+
+def spread_us(latencies_us: list[float]) -> float:
+    """Interquartile range."""
+    if len(latencies_us) < 2:
+        return 0.0
+    first, _, third = statistics.quantiles(latencies_us, n=4, method="inclusive")
+    return third - first
+
+
+def search(
+    bench: Bench,
+    workload: Workload,
+    target: Target,
+    history: History,
+    budget: Budget,
+    report: Callable[[Trial], None],
+    cancelled: Callable[[], bool],
+) -> str:
+    """Try candidates until the budget is spent. The answer is why it stopped, in one word."""
+    searching = search_for(workload, target, history.records)
+    exhausted = False
+
+    def propose() -> Candidate | None:
+        nonlocal exhausted
+        if not budget.take():
+            return None
+        candidate = searching.propose()
+        exhausted = candidate is None
+        return candidate
+
+    def take_in(trial: Trial) -> None:
+        latency_us = None if trial.failure else trial.latency_us
+        searching.learn(trial.candidate, latency_us)
+        budget.note(latency_us)
+        report(trial)
+
+    bench.run(propose, take_in, lambda: budget.best_us, cancelled)
+    if cancelled():
+        return "cancelled"
+    return "exhausted" if exhausted else budget.exhausted() or "exhausted"
+
+
+def default_latency_us(bench: Bench, workload: Workload) -> float | None:
+    """Latency of TVM's default schedule, or None where it would take too long or does not run."""
+    if workload.macs > DEFAULT_MACS:
+        return None
+    try:
+        return min(bench.measure_alone(unscheduled_candidate(), repeats=1))
+    except EvaluationFailed:
+        return None
+
+
+def decide(
+    bench: Bench,
+    best: list[tuple[Candidate, float]],
+    incumbent: Candidate | None,
+    reject: Callable[[Candidate, str], None],
+) -> Winner | None:
+    """Re-measure the best few interleaved with the incumbent; the fastest that is bit-exact, or None.
+
+    `reject` is told of candidates that are not bit-exact: those are failures, however fast.
+    """
+    finalists = [candidate for candidate, _ in sorted(best, key=lambda pair: pair[1])[:FINALISTS]]
+    if incumbent is not None and incumbent.id not in {candidate.id for candidate in finalists}:
+        finalists.append(incumbent)
+    latencies = interleaved(bench, finalists)
+    ranking = sorted(latencies, key=lambda candidate_id: _handicapped(candidate_id, latencies[candidate_id], incumbent))
+    by_id = {candidate.id: candidate for candidate in finalists}
+    for candidate_id in ranking:
+        candidate = by_id[candidate_id]
+        try:
+            verdict = bench.verify(candidate)
+        except EvaluationFailed as failure:
+            reject(candidate, f"{failure.kind}: {failure.reason}")
+            continue
+        if verdict.passed is not None:
+            return Winner(candidate, latencies[candidate_id], verdict.passed)
+        reject(candidate, verdict.mismatch or "not bit-exact")
+    return None
+
+
+def interleaved(bench: Bench, candidates: list[Candidate]) -> dict[str, list[float]]:
+    """Latencies in us by candidate id, measured in turns so that drift meets all of them alike."""
+    latencies: dict[str, list[float]] = {}
+    running = list(candidates)
+    for _ in range(ROUNDS):
+        for candidate in list(running):
+            try:
+                latencies.setdefault(candidate.id, []).extend(bench.measure_alone(candidate, FINAL_REPEATS))
+            except EvaluationFailed:
+                running.remove(candidate)
+                latencies.pop(candidate.id, None)
+    return latencies
+
+
+def _handicapped(candidate_id: str, latencies_us: list[float], incumbent: Candidate | None) -> float:
+    """The incumbent stays unless it is really beaten."""
+    is_incumbent = incumbent is not None and candidate_id == incumbent.id
+    return statistics.median(latencies_us) * (1 - REAL_IMPROVEMENT if is_incumbent else 1.0)
