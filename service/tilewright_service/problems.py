@@ -79,9 +79,9 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _allowed_methods(request: Request) -> str:
     """Of all routes with this path; the framework names only those of the first."""
-    paths = request.app.openapi()["paths"].items()
-    matching = [operations for template, operations in paths if compile_path(template)[0].match(request.url.path)]
-    return ", ".join(sorted({method.upper() for operations in matching for method in operations}))
+    paths, path = request.app.openapi()["paths"], request.url.path
+    templates = [path] if path in paths else [each for each in paths if compile_path(each)[0].match(path)]
+    return ", ".join(sorted({method.upper() for template in templates for method in paths[template]}))
 
 
 def _storage(request: Request, error: Exception) -> Response:

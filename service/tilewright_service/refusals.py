@@ -1,5 +1,5 @@
 """Why a service does not start."""
 
 
-class CannotStart(Exception):  # noqa: N818
+class CannotStart(Exception):
     """The message tells a person what to do."""

@@ -15,6 +15,7 @@ from tilewright.contract import (
     Finished,
     Host,
     Interrupted,
+    Isa,
     LaunchOrder,
     NewRecord,
     Provenance,
@@ -61,7 +62,7 @@ def _tune(client: AttemptClient, order: LaunchOrder, briefed: BriefedWorkload, c
         sys.exit("the stand-in crashes as it was told")
     if workload.height == HANGS:
         time.sleep(3600)
-    history = client.history(workload.id)
+    history = client.history(workload.id, Isa.X86_64)
     known = {record.candidate for record in history.records}
     trials = briefed.trials
     for number in range(10_000):

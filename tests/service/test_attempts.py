@@ -52,7 +52,7 @@ def test_a_late_attempt_cannot_overwrite_its_successor(service: ServiceInThread,
     calls = (
         lambda: attempt.start(START),
         lambda: attempt.renew(Renewal()),
-        lambda: attempt.history(workload),
+        lambda: attempt.history(workload, Isa.X86_64),
         lambda: attempt.publish(invented_publication(attempt.order.job_id, 1, workload)),
         lambda: attempt.report_outcome(
             WorkloadOutcome(workload_id=workload, stop_reason="late", seconds=1, schedule_id=None)
@@ -88,7 +88,7 @@ def test_a_record_has_to_belong_to_the_attempt_that_brings_it(service: ServiceIn
 def test_a_resumed_attempt_knows_what_was_measured(service: ServiceInThread, attempt: AttemptClient) -> None:
     attempt.send_records(batch(service, attempt, 5, 4, 6))
     service.lose(attempt)
-    history = service.begin_attempt(START).history(workload_id(service, attempt))
+    history = service.begin_attempt(START).history(workload_id(service, attempt), Isa.X86_64)
     assert [record.latency_us for record in history.records] == [104.0, 105.0, 106.0]
     assert history.incumbent is None
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tilewright.contract import Isa, Lookup, LookupResult, Page, Schedule, ScheduleDetail
 from tilewright.contract.message import Sha256
-from tilewright.contract.networks import network_workloads
+from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright_service.dependencies import MAX_ID, PageQuery, Reading, Store
 from tilewright_service.pages import raw_page
 from tilewright_service.store.schedules import look_up, schedule_page, schedule_row
@@ -22,7 +22,7 @@ ETags = Annotated[str | None, Header()]
 
 class ScheduleQuery(PageQuery):
     workload_id: Sha256 | None = None
-    network: Annotated[str, Field(max_length=64)] | None = None
+    network: Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(NETWORKS)})] | None = None
     isa: Isa | None = None
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     host_class: Annotated[str, Field(max_length=128)] | None = None

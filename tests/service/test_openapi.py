@@ -1,0 +1,33 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from in_thread import ServiceInThread
+from stand_in import HOST
+from tilewright.contract import Start
+from tilewright_service.openapi import PATH, render
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 20
+
+
+def test_the_document_is_the_one_that_the_application_gives() -> None:
+    assert (ROOT / PATH).read_text() == render(), "write it with: python -m tilewright_service.openapi"
+
+
+def test_every_answer_is_as_the_document_says(service: ServiceInThread, tmp_path: Path) -> None:
+    """No 5xx, no violation of a schema. Events are left out: they do not end while a job is open.
+
+    Rules between fields, such as "either workloads or network", cannot be said in a schema, so a request that
+    fits its schema may still be refused.
+    """
+    service.submit()
+    attempt = service.begin_attempt(Start(host=HOST))
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json"),
+        *("--max-time", str(SECONDS), "--suppress-health-check", "all", "--no-color"),
+        *("--header", f"Authorization: Bearer {attempt.order.token}"),
+        *("--exclude-path-regex", "/events$", "--exclude-checks", "positive_data_acceptance,ignored_auth"),
+    ]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stdout
