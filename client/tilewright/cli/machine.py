@@ -33,11 +33,11 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def demo() -> None:
+def demo(as_json: AsJson = False) -> None:
     """Tune ResNet-18 on a throw-away service, and compare the kernels with ONNX Runtime's."""
     from tilewright_worker.demo import run
 
-    raise typer.Exit(run(console()))
+    raise typer.Exit(run(console(), as_json))
 
 
 def _print_table(done: "list[Check]") -> None:

@@ -1,0 +1,120 @@
+"""The hand-written kernels that ours are compared with. ONNX Runtime is an optional extra: `tilewright[compare]`."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from tilewright.contract.workload import Workload
+from tilewright_kernels.numerics import Array, Quantization
+
+OPSET = 21
+MICROSOFT = "com.microsoft"
+ONNX_TYPE = {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
+SAMPLE_SECONDS = 0.004
+
+
+class OnnxRuntimeConv:
+    """QLinearConv with channels_last: ONNX Runtime's fastest way of computing a workload, on NHWC data."""
+
+    def __init__(self, workload: Workload, values: Quantization, threads: int = 1) -> None:
+        if workload.out_dtype not in ONNX_TYPE or workload.activation != "none":
+            raise ValueError("QLinearConv gives uint8 or int8, without an activation")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        model = qlinear_conv(workload, values).SerializeToString()
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._binding = self._session.io_binding()
+        self._out = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+            list(workload.output_shape), np.dtype(workload.out_dtype), "cpu"
+        )
+
+    def bind(self, x: Array) -> None:
+        """Fix the input of `run`, so that a call neither copies nor allocates."""
+        self._binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(x, "cpu"))
+        self._binding.bind_ortvalue_output("y", self._out)
+
+    def run(self) -> None:
+        self._session.run_with_iobinding(self._binding)
+
+    def __call__(self, x: Array) -> Array:
+        """NHWC in, NHWC out."""
+        result: Array = self._session.run(None, {"x": x})[0]
+        return result
+
+
+def qlinear_conv(workload: Workload, values: Quantization) -> Any:
+    """A model of one node. With x_scale = y_scale = 1 the weight scales are the requantisation scales."""
+    constants = {
+        "x_scale": np.array(1, np.float32),
+        "x_zero": np.array(values.data_zero_point, workload.data_dtype),
+        "w": values.weight,
+        "w_scale": values.scale.astype(np.float32),
+        "w_zero": np.zeros(workload.out_channels, np.int8),
+        "y_scale": np.array(1, np.float32),
+        "y_zero": np.array(values.out_zero_point, workload.out_dtype),
+        "bias": values.bias,
+    }
+    node = helper.make_node(
+        "QLinearConv",
+        ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "bias"],
+        ["y"],
+        domain=MICROSOFT,
+        channels_last=1,
+        strides=list(workload.stride),
+        pads=list(workload.padding),
+        dilations=list(workload.dilation),
+        group=workload.groups,
+        kernel_shape=list(workload.kernel_size),
+    )
+    graph = helper.make_graph(
+        [node],
+        "conv",
+        [helper.make_tensor_value_info("x", ONNX_TYPE[workload.data_dtype], workload.input_shape)],
+        [helper.make_tensor_value_info("y", ONNX_TYPE[workload.out_dtype], workload.output_shape)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def onnx_runtime_overhead() -> OnnxRuntimeConv:
+    """A convolution of one pixel and one channel: what a call costs besides the kernel, to be taken off."""
+    tiny = Workload(batch=1, in_channels=1, height=1, width=1, out_channels=1, kernel_size=(1, 1))
+    one = np.ones(1, np.float32)
+    values = Quantization(np.ones(tiny.weight_shape, np.int8), np.zeros(1, np.int32), one)
+    conv = OnnxRuntimeConv(tiny, values)
+    conv.bind(np.zeros(tiny.input_shape, np.uint8))
+    return conv
+
+
+def interleaved_us(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median latency in us of each, called in turns, some milliseconds each, so that drift meets all alike."""
+    calls = {name: _calls(run) for name, run in contestants.items()}
+    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            samples[name].append(_mean_us(run, calls[name]))
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+def _calls(run: Callable[[], object]) -> int:
+    """How many calls fill a sample; the first call only warms up."""
+    run()
+    return max(1, math.ceil(SAMPLE_SECONDS * 1e6 / _mean_us(run, 1)))
+
+
+def _mean_us(run: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) * 1e6 / calls
