@@ -77,7 +77,7 @@ class PackedConv:
             raise InvalidRequest(f"x is {x.dtype} {x.shape}; this kernel takes {self._dtype} {self._shape}")
         flags = x.flags
         if not (flags.c_contiguous and flags.writeable):
-            x = np.array(x)  # DLPack hands over neither strides that the kernel knows nor read-only memory
+            x = np.array(x, order="C")  # the kernel knows no strides, and DLPack hands over no read-only memory
         if out is None:
             out = np.empty(self._result_shape, self._result_dtype)
         else:
@@ -142,7 +142,8 @@ def _exactly(name: str, value: ArrayLike, dtype: type[np.generic], shape: tuple[
         raise InvalidRequest(f"{name} has shape {array.shape}; the workload wants {shape}")
     if array.dtype.kind != np.dtype(dtype).kind or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise InvalidRequest(f"{name} is {array.dtype}; the workload wants {np.dtype(dtype)}")
-    converted = array.astype(dtype)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by its own check
+        converted = array.astype(dtype)
     if array.dtype.kind == "i" and not np.array_equal(converted, array):
         raise InvalidRequest(f"{name} has values outside the range of {np.dtype(dtype)}")
     return np.ascontiguousarray(converted)

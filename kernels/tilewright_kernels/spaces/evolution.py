@@ -37,7 +37,13 @@ def tune_context(function: Any, target: Target, population: int, seed: int) -> A
     context = _ffi_api.TuneContext(
         ms.tune_context._normalize_mod(function),
         llvm_target(target.isa, target.threads),
-        ms.space_generator.PostOrderApply(sch_rules=rules(target.threads)),
+        # All three are given: where one is missing, MetaSchedule makes its defaults for a VNNI target, and those look
+        # up tensor intrinsics that nobody has registered.
+        ms.space_generator.PostOrderApply(
+            sch_rules=rules(target.threads),
+            postprocs=ms.Postproc.create("llvm"),
+            mutator_probs=ms.Mutator.create("llvm"),
+        ),
         ms.search_strategy.EvolutionarySearch(
             population_size=population, init_min_unmeasured=population // 2, genetic_num_iters=2, eps_greedy=0.15
         ),

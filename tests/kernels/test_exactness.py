@@ -1,0 +1,90 @@
+"""300 random workloads over all that kernels cover: each is bit-exact with two independent implementations."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from tilewright.contract import Isa, Target, Workload
+from tilewright_kernels import build
+from tilewright_kernels.build import Candidate
+from tilewright_kernels.isa import host_isas
+from tilewright_kernels.kernel import Kernel
+from tilewright_kernels.spaces import StructuredSpace, space_of
+
+from .cases import chosen_candidate, evolved_candidate, random_case
+from .references import HAS_EXACT_ONNX_RUNTIME, int64_result, onnx_runtime_result
+
+EXAMPLES = 300
+
+
+@st.composite
+def channels(draw: st.DrawFn) -> dict[str, int]:
+    """Dense, grouped and depthwise; counts that are multiples of nothing are as likely as those that fill vectors."""
+    count = st.integers(1, 70) | st.sampled_from([3, 4, 16, 32, 48, 64])
+    kind = draw(st.sampled_from(["dense", "dense", "dense", "grouped", "depthwise"]))
+    if kind == "dense":
+        return {"in_channels": draw(count), "out_channels": draw(count)}
+    if kind == "depthwise":
+        groups, multiplier = draw(count), draw(st.sampled_from([1, 1, 2, 3]))
+        return {"in_channels": groups, "out_channels": groups * multiplier, "groups": groups}
+    groups = draw(st.integers(2, 6))
+    group_in, group_out = draw(st.integers(1, 11)), draw(st.integers(1, 11))
+    return {"in_channels": groups * group_in, "out_channels": groups * group_out, "groups": groups}
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> Workload:
+    kernel_size = draw(st.sampled_from([(1, 1), (3, 3)]) | st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    border = st.integers(0, 3)
+    padding = draw(st.sampled_from([(0, 0, 0, 0), (1, 1, 1, 1)]) | st.tuples(border, border, border, border))
+    smallest = [max(1, (kernel_size[i] - 1) * dilation[i] + 1 - padding[i] - padding[i + 2]) for i in (0, 1)]
+    return Workload(
+        batch=draw(st.sampled_from([1, 1, 2, 3])),
+        height=draw(st.integers(smallest[0], max(12, smallest[0]))),
+        width=draw(st.integers(smallest[1], max(12, smallest[1]))),
+        kernel_size=kernel_size,
+        stride=draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        padding=padding,
+        dilation=dilation,
+        data_dtype=draw(st.sampled_from(["uint8", "int8"])),
+        out_dtype=draw(st.sampled_from(["uint8", "int8", "int32"])),
+        bias=draw(st.booleans()),
+        activation=draw(st.sampled_from(["none", "relu"])),
+        **draw(channels()),
+    )
+
+
+PATHS = st.sampled_from([host_isas()[0]] * 3 + list(host_isas()))
+
+
+@pytest.mark.timeout(900)
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(workload=workloads(), isa=PATHS, is_tuned=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_every_kernel_equals_onnx_runtime_and_int64_arithmetic(
+    workload: Workload, isa: Isa, is_tuned: bool, seed: int
+) -> None:
+    note(f"{workload.canonical_json} on {isa}, {is_tuned=}, {seed=}")
+    target = Target(isa=isa)
+    case = random_case(workload, seed)
+    candidate = tuned_candidate if is_tuned else default_candidate
+    result = case.run(Kernel(workload, target, candidate(workload, target, seed)))
+    np.testing.assert_array_equal(result, int64_result(case))
+    if HAS_EXACT_ONNX_RUNTIME:
+        np.testing.assert_array_equal(result, onnx_runtime_result(case))
+
+
+def tuned_candidate(workload: Workload, target: Target, seed: int) -> Candidate:
+    """One that a search may propose."""
+    is_structured = isinstance(space_of(workload, target.isa), StructuredSpace)
+    return (chosen_candidate if is_structured else evolved_candidate)(workload, target, seed)
+
+
+def default_candidate(workload: Workload, target: Target, seed: int) -> Candidate:
+    return build.default_candidate(workload, space_of(workload, target.isa), target)

@@ -1,0 +1,206 @@
+"""What the design spaces promise to the search and to whoever replays a stored trace."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
+
+from tilewright.contract import Isa, Target, Workload
+from tilewright_kernels.build import Candidate, compile_schedule, definition, scheduled, trace_of
+from tilewright_kernels.isa import host_isas, llvm_target
+from tilewright_kernels.kernel import Kernel
+from tilewright_kernels.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
+
+from .cases import default_kernel, evolved_candidate, host_target, random_case
+from .references import int64_result
+
+TARGET = Target(isa=Isa.AVX512_VNNI)
+RUNS_VNNI = pytest.mark.skipif(Isa.AVX512_VNNI not in host_isas(), reason="this host has no AVX-512 VNNI")
+
+WORKLOADS = {
+    "padded": Workload(
+        batch=1, in_channels=32, height=14, width=14, out_channels=64, kernel_size=(3, 3), padding=(1, 1, 1, 1)
+    ),
+    "pointwise": Workload(batch=2, in_channels=24, height=7, width=8, out_channels=96, kernel_size=(1, 1)),
+    "odd channels": Workload(batch=2, in_channels=3, height=9, width=10, out_channels=21, kernel_size=(3, 2)),
+    "strided int8": Workload(
+        batch=1,
+        in_channels=16,
+        height=12,
+        width=12,
+        out_channels=32,
+        kernel_size=(3, 3),
+        stride=(2, 2),
+        padding=(1, 1, 1, 1),
+        data_dtype="int8",
+        out_dtype="int8",
+    ),
+}
+DEPTHWISE = Workload(
+    batch=1, in_channels=20, height=6, width=5, out_channels=20, kernel_size=(3, 3), padding=(1, 1, 1, 1), groups=20
+)
+EACH_WORKLOAD = pytest.mark.parametrize("workload", list(WORKLOADS.values()), ids=list(WORKLOADS))
+
+
+def structured(workload: Workload) -> StructuredSpace:
+    space = space_of(workload, TARGET.isa)
+    assert isinstance(space, StructuredSpace)
+    return space
+
+
+def schedule_of(workload: Workload, target: Target, choice: Any) -> Any:
+    space = structured(workload)
+    schedule = Schedule(definition(space.name, workload))
+    space.schedule(schedule, workload, target, choice)
+    return schedule
+
+
+@EACH_WORKLOAD
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_register_tile_fits_the_register_file(workload: Workload, threads: int) -> None:
+    choices = structured(workload).choices(workload, Target(isa=TARGET.isa, threads=threads))
+    assert choices
+    for choice in choices:
+        sums = choice["rows"] * choice["columns"] * choice["blocks"]
+        assert sums + 2 <= 32, "the sums, a block of weights and a broadcast share 32 registers"
+
+
+@EACH_WORKLOAD
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_two_choices_are_the_same_candidate(workload: Workload, threads: int) -> None:
+    target = Target(isa=TARGET.isa, threads=threads)
+    space = structured(workload)
+    choices = space.choices(workload, target)
+    traces = {json.dumps(trace_of(schedule_of(workload, target, choice))) for choice in choices}
+    assert len(traces) == len(choices)
+
+
+@EACH_WORKLOAD
+def test_every_choice_has_as_many_features(workload: Workload) -> None:
+    space = structured(workload)
+    features = [space.features(workload, TARGET, choice) for choice in space.choices(workload, TARGET)]
+    assert len({len(each) for each in features}) == 1
+    assert np.isfinite(features).all()
+
+
+@EACH_WORKLOAD
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_choice_replays_from_its_stored_trace_to_the_same_code(workload: Workload, threads: int) -> None:
+    target = Target(isa=TARGET.isa, threads=threads)
+    space = structured(workload)
+    for choice in space.choices(workload, target):
+        schedule = schedule_of(workload, target, choice)
+        stored = json.loads(json.dumps(trace_of(schedule)))
+        replayed = scheduled(workload, Candidate(space.name, stored))
+        tvm.ir.assert_structural_equal(replayed.mod, schedule.mod)
+        assert trace_of(replayed) == stored
+
+
+def test_a_default_schedule_of_the_generic_space_replays_too() -> None:
+    space = GenericSpace()
+    schedule = Schedule(definition(space.name, DEPTHWISE))
+    space.schedule_default(schedule, DEPTHWISE, TARGET)
+    replayed = scheduled(DEPTHWISE, Candidate(space.name, json.loads(json.dumps(trace_of(schedule)))))
+    tvm.ir.assert_structural_equal(replayed.mod, schedule.mod)
+
+
+@RUNS_VNNI
+@EACH_WORKLOAD
+def test_every_choice_is_exact(workload: Workload) -> None:
+    space = structured(workload)
+    case = random_case(workload, 2)
+    expected = int64_result(case)
+    for choice in space.choices(workload, TARGET)[:12]:
+        candidate = Candidate(space.name, trace_of(schedule_of(workload, TARGET, choice)))
+        np.testing.assert_array_equal(case.run(Kernel(workload, TARGET, candidate)), expected, err_msg=str(choice))
+
+
+@EACH_WORKLOAD
+@pytest.mark.parametrize("threads", [1, 2])
+def test_metaschedule_may_sample_the_space_by_itself(workload: Workload, threads: int) -> None:
+    """Without a choice, `schedule` is a ScheduleFn: MetaSchedule draws the decisions and can mutate them."""
+    target = Target(isa=TARGET.isa, threads=threads)
+    sampled = {json.dumps(trace_of(schedule_of_seed(workload, target, seed))) for seed in range(1, 9)}
+    assert len(sampled) > 1
+
+
+@RUNS_VNNI
+def test_a_sampled_schedule_is_exact() -> None:
+    workload = WORKLOADS["padded"]
+    case = random_case(workload, 4)
+    for seed in range(1, 7):
+        space = structured(workload)
+        candidate = Candidate(space.name, trace_of(schedule_of_seed(workload, TARGET, seed)))
+        np.testing.assert_array_equal(case.run(Kernel(workload, TARGET, candidate)), int64_result(case))
+
+
+def schedule_of_seed(workload: Workload, target: Target, seed: int) -> Any:
+    space = structured(workload)
+    schedule = Schedule(definition(space.name, workload), seed=seed)
+    space.schedule(schedule, workload, target)
+    return schedule
+
+
+def test_the_structured_space_works_as_a_schedule_fn_of_metaschedule() -> None:
+    workload = WORKLOADS["padded"]
+    space = structured(workload)
+    function = definition(space.name, workload)
+    generator = ms.space_generator.ScheduleFn(
+        lambda schedule: space.schedule(schedule, workload, TARGET), sch_rules=[], postprocs=[], mutator_probs={}
+    )
+    (designed,) = generator.generate_design_space(tvm.IRModule({"main": function}))
+    assert "sample_perfect_tile" in str(designed.trace)
+
+
+@pytest.mark.parametrize("isa", host_isas())
+@pytest.mark.parametrize("workload", [*WORKLOADS.values(), DEPTHWISE], ids=[*WORKLOADS, "depthwise"])
+def test_the_generic_space_is_exact_on_every_isa_path(workload: Workload, isa: Isa) -> None:
+    case = random_case(workload, 6)
+    np.testing.assert_array_equal(case.run(default_kernel(workload, isa)), int64_result(case))
+
+
+@pytest.mark.parametrize("isa", host_isas())
+def test_metaschedule_finds_exact_candidates_in_the_generic_space_on_every_isa_path(isa: Isa) -> None:
+    """On a VNNI target MetaSchedule's own rules look up intrinsics that are not registered; ours must not."""
+    case = random_case(DEPTHWISE, 8)
+    candidate = evolved_candidate(DEPTHWISE, host_target(isa), seed=3)
+    np.testing.assert_array_equal(case.run(Kernel(DEPTHWISE, host_target(isa), candidate)), int64_result(case))
+
+
+@pytest.mark.parametrize("isa", list(Isa))
+def test_every_isa_path_covers_every_kind_of_convolution(isa: Isa) -> None:
+    for workload in (*WORKLOADS.values(), DEPTHWISE):
+        assert space_of(workload, isa).covers(workload, isa)
+
+
+@pytest.mark.parametrize("isa", list(Isa))
+def test_code_is_generated_for_isa_paths_that_this_host_lacks(isa: Isa) -> None:
+    workload = WORKLOADS["odd channels"]
+    space = space_of(workload, isa)
+    schedule = Schedule(definition(space.name, workload))
+    space.schedule_default(schedule, workload, Target(isa=isa))
+    assert llvm_target(isa).kind.name == "llvm"
+    compile_schedule(schedule, Target(isa=isa))
+
+
+@pytest.mark.parametrize("workload", [*WORKLOADS.values(), DEPTHWISE], ids=[*WORKLOADS, "depthwise"])
+def test_two_threads_give_the_same_result_as_one(workload: Workload) -> None:
+    case = random_case(workload, 10)
+    np.testing.assert_array_equal(case.run(default_kernel(workload, threads=2)), int64_result(case))
+
+
+@RUNS_VNNI
+@EACH_WORKLOAD
+def test_the_dot_product_instruction_is_in_the_code(workload: Workload) -> None:
+    kernel = default_kernel(workload, Isa.AVX512_VNNI)
+    assert "vpdpbusd" in kernel.module.inspect_source("asm")
+
+
+def test_spaces_are_found_by_their_names() -> None:
+    assert [space_named(space.name) for space in SPACES] == list(SPACES)
+    with pytest.raises(KeyError, match="no space is named other"):
+        space_named("other")
