@@ -11,7 +11,7 @@ from tilewright import __version__
 from tilewright_service.body_limit import BodyLimit
 from tilewright_service.dispatch.engine import Engine
 from tilewright_service.dispatch.reconciler import Reconciler
-from tilewright_service.gate import Gate
+from tilewright_service.gate import Gate, NameGate
 from tilewright_service.metrics import Metrics, MetricsMiddleware
 from tilewright_service.openapi import describe
 from tilewright_service.problems import install_problem_handlers
@@ -59,6 +59,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(BodyLimit)
     if settings.token is not None:
         app.add_middleware(Gate, token=settings.token.get_secret_value())
+    elif settings.binds_to_loopback:
+        app.add_middleware(NameGate, names=settings.names)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
 
 

@@ -2,14 +2,16 @@
 
 import hmac
 import re
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tilewright.errors import Unauthorized
+from tilewright.errors import TilewrightError, Unauthorized
 from tilewright_service.problems import problem_response
 
 OPEN_PATHS = ("/healthz", "/readyz")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ATTEMPT_PATH = re.compile(r"/v1/jobs/\d+/attempts/")
 
 
@@ -30,3 +32,36 @@ class Gate:
             return True
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         return hmac.compare_digest(given, self._expected)
+
+
+class Misdirected(TilewrightError):
+    code, status, title = "misdirected", 421, "The request was meant for another host"
+
+
+class NameGate:
+    """Keeps a web page elsewhere from speaking to a service on loopback in the name of its reader.
+
+    A browser says what host it believes it speaks to, and what page asks. Both have to be known here.
+    """
+
+    def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
+        self._app = app
+        self._names = (*LOOPBACK_NAMES, *names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_for_us(Headers(scope=scope)):
+            error = Misdirected("this service listens on loopback only: ask for 127.0.0.1 or localhost")
+            await problem_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_for_us(self, headers: Headers) -> bool:
+        asked = f"//{headers.get('host', LOOPBACK_NAMES[0])}"
+        return all(_name(address) in self._names for address in (asked, headers.get("origin", asked)))
+
+
+def _name(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None

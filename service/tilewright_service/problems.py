@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -32,6 +32,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _storage)
     app.add_exception_handler(PoolTimeout, _storage)
+    app.add_exception_handler(IntegrityError, _collision)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -92,6 +93,12 @@ def _storage(request: Request, error: Exception) -> Response:
     if "readonly" in text:
         return problem_response(Unavailable("the database can only be read: make its directory writable"))
     return problem_response(Unavailable(f"the database does not answer: {text}"))
+
+
+def _collision(request: Request, error: Exception) -> Response:
+    """Two servers on one PostgreSQL wrote the same thing at the same moment."""
+    log.warning("writes_collided", path=request.url.path, error=str(error))
+    return problem_response(Unavailable("the same was written at the same moment: send it again"))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,6 +41,12 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_path / 'tilewright.db'}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Host names under which this service is asked."""
+        public_name = urlsplit(self.public_url).hostname if self.public_url else None
+        return (self.host, public_name) if public_name else (self.host,)
 
     @property
     def binds_to_loopback(self) -> bool:

@@ -5,7 +5,7 @@ from in_thread import ServiceInThread
 from stand_in import HOST, invented_publication, invented_record
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import AttemptFailed, Finished, Interrupted, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.contract import AttemptFailed, Finished, Interrupted, Isa, RecordBatch, Renewal, Start, WorkloadOutcome
 from tilewright.errors import InvalidRequest, ScheduleChanged, StaleAttempt, Unauthorized
 
 START = Start(host=HOST)

@@ -114,6 +114,11 @@ def test_a_wrong_method_is_told_the_right_one(service: ServiceInThread) -> None:
     assert "GET" in answer.headers["allow"]
 
 
+@pytest.mark.parametrize("header", ["Host", "Origin"])
+def test_a_page_elsewhere_cannot_speak_for_its_reader(service: ServiceInThread, header: str) -> None:
+    problem(service.http.get("/v1/jobs", headers={header: "http://evil.example"[7 * (header == "Host") :]}), 421)
+
+
 def test_with_a_token_everything_but_the_health_checks_is_closed(tmp_path: Path) -> None:
     with serving(tmp_path, Settings(token=SecretStr("secret"))) as service:
         for path in ("/v1/jobs", "/v1/schedules", "/metrics", "/version", "/openapi.json", "/nothing"):

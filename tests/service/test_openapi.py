@@ -4,6 +4,7 @@ from pathlib import Path
 
 from in_thread import ServiceInThread
 from stand_in import HOST
+
 from tilewright.contract import Start
 from tilewright_service.openapi import PATH, render
 

@@ -47,6 +47,10 @@ def test_an_open_door_without_a_token_is_refused(tmp_path: Path) -> None:
     assert "set TILEWRIGHT_TOKEN" in refusal(data_dir=tmp_path, port=0, host="0.0.0.0")
 
 
+def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path) -> None:
+    assert "no scheduler answers at tcp://127.0.0.1:1" in refusal(data_dir=tmp_path, port=0, engine="tcp://127.0.0.1:1")
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tilewright.db").write_text("this is not a database, and never was one " * 100)
     assert "the database cannot be opened" in refusal(data_dir=tmp_path, port=0)

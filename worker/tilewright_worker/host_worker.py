@@ -1,6 +1,7 @@
 """Joins this machine to a Dask scheduler: one worker process that runs one attempt at a time."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,9 @@ QUIET = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
+    "distributed.logging": {"distributed": "error"},
 }
 
 
@@ -26,8 +29,8 @@ def run(engine_url: str) -> int:
     dask.config.set(QUIET)
     try:
         return asyncio.run(_serve(engine_url))
-    except (OSError, TimeoutError) as error:
-        print(f"cannot join {engine_url}: {error}", file=sys.stderr)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"cannot join {engine_url}: {error.__cause__ or error}", file=sys.stderr)
         return 1
 
 
@@ -52,7 +55,8 @@ def _worker(engine_url: str) -> Nanny:
         name=f"{socket.gethostname()}-{os.getpid()}",
         resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
         memory_limit=0,
+        silence_logs=logging.ERROR,
         security=Security(),
         death_timeout=JOIN_SECONDS,
-        worker_dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
     )

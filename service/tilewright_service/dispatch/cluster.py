@@ -2,15 +2,19 @@
 
 import logging
 import os
+import socket
 import tempfile
+from urllib.parse import urlsplit
 
 import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
 from tilewright_service.dispatch.dask_engine import DaskEngine
+from tilewright_service.refusals import CannotStart
 from tilewright_service.settings import Settings
 
+CONNECT_SECONDS = 5
 QUIET = {
     "distributed.admin.tick.interval": "2s",
     "distributed.admin.tick.limit": "30s",
@@ -58,8 +62,18 @@ def _embedded(settings: Settings) -> DaskEngine:
 
 
 def _external(settings: Settings, address: str) -> DaskEngine:
+    _require_listener(address)
     client = Client(address, security=Security(), set_as_default=False, timeout="10s")
     return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=False)
+
+
+def _require_listener(address: str) -> None:
+    """Sooner and clearer than Dask would say it."""
+    url = urlsplit(address)
+    try:
+        socket.create_connection((url.hostname or "", url.port or 0), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"no scheduler answers at {address} ({error}); start one, or leave --engine out") from error
 
 
 def _logs_dir(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from distributed import Client, Future
 
 from tilewright.contract import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
+from tilewright.errors import Unavailable
 from tilewright_service.dispatch.engine import Sightings
 from tilewright_worker import slot
 
@@ -54,6 +55,9 @@ class DaskEngine:
             await self._client.run(slot.kill, key.job_id, key.attempt, on_error="ignore")
 
         self._client.sync(broadcast, callback_timeout=KILL_SECONDS)
+        if key in self._futures:
+            # It may not have been placed on a worker yet.
+            self._futures[key].cancel()
 
     def list(self) -> Sightings:
         ended = {key: _end(future) for key, future in self._futures.items() if future.done()}
@@ -66,7 +70,10 @@ class DaskEngine:
             info = await self._client.scheduler.identity(n_workers=-1)
             return info["workers"], await self._client.scheduler.processing()
 
-        workers, processing = self._client.sync(ask, callback_timeout=CAPACITY_SECONDS)
+        try:
+            workers, processing = self._client.sync(ask, callback_timeout=CAPACITY_SECONDS)
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(f"the engine does not answer: {error}") from error
         return [_worker(info, processing.get(address, ())) for address, info in workers.items()]
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """Jobs as people see them."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,18 +49,23 @@ class Jobs:
 
     def workload(self, job_id: int, workload_id: str) -> JobWorkload:
         question = self._workloads([job_id]).where(JobWorkloadRow.workload_id == workload_id)
-        row, document, schedule = self._session.execute(question).one()
-        return _job_workload(row, document, schedule)
+        return _job_workload(*self._session.execute(question).one())
 
     def _documents(self, jobs: Sequence[JobRow]) -> list[Job]:
         workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}
-        for row, document, schedule in self._session.execute(self._workloads(list(workloads))):
-            workloads[row.job_id].append(_job_workload(row, document, schedule))
+        for row in self._session.execute(self._workloads(list(workloads))):
+            workloads[row.JobWorkloadRow.job_id].append(_job_workload(*row))
         return [_job(job, workloads[job.id]) for job in jobs]
 
     def _workloads(self, job_ids: list[int]) -> Any:
         return (
-            select(JobWorkloadRow, WorkloadRow.document, ScheduleRow.document)
+            select(
+                JobWorkloadRow,
+                WorkloadRow.document,
+                ScheduleRow.latency_us,
+                ScheduleRow.share_of_peak,
+                ScheduleRow.speedup_over_default,
+            )
             .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
             .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
             .where(JobWorkloadRow.job_id.in_(job_ids))
@@ -119,10 +123,15 @@ def _seconds_left(job: JobRow, trials: int, trials_left: int, workloads_left: in
     return estimate if job.seconds is None else min(estimate, job.seconds * workloads_left)
 
 
-def _job_workload(row: JobWorkloadRow, document: str, schedule_document: str | None) -> JobWorkload:
+def _job_workload(
+    row: JobWorkloadRow,
+    document: str,
+    published_latency_us: float | None,
+    share_of_peak: float | None,
+    speedup_over_default: float | None,
+) -> JobWorkload:
     workload = parse_workload(document)
-    schedule = json.loads(schedule_document) if schedule_document else {}
-    best_latency_us = schedule.get("latency_us") or row.best_latency_us
+    best_latency_us = published_latency_us or row.best_latency_us
     return JobWorkload(
         workload_id=row.workload_id,
         name=workload.name,
@@ -134,8 +143,8 @@ def _job_workload(row: JobWorkloadRow, document: str, schedule_document: str | N
         seconds=row.seconds,
         best_latency_us=best_latency_us,
         best_gmacs=gmacs(workload, best_latency_us) if best_latency_us else None,
-        share_of_peak=schedule.get("share_of_peak"),
-        speedup_over_default=schedule.get("speedup_over_default"),
+        share_of_peak=share_of_peak,
+        speedup_over_default=speedup_over_default,
         schedule_id=row.schedule_id,
         stop_reason=row.stop_reason,
     )

@@ -148,6 +148,8 @@ def _insert(session: Session, attempt: Attempt, publication: Publication) -> Sch
     except IntegrityError as error:
         raise ScheduleChanged("another schedule was published at the same moment: compare with it") from error
     schedule = _schedule(session, row.id, publication)
+    row.share_of_peak = schedule.share_of_peak
+    row.speedup_over_default = schedule.speedup_over_default
     row.document = schedule.model_dump_json()
     return schedule
 

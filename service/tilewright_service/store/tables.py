@@ -143,6 +143,8 @@ class ScheduleRow(Table):
     candidate: Mapped[str] = mapped_column(HexDigest)
     is_current: Mapped[bool]
     latency_us: Mapped[float] = mapped_column(Double)
+    share_of_peak: Mapped[float | None] = mapped_column(Double)
+    speedup_over_default: Mapped[float | None] = mapped_column(Double)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     attempt: Mapped[int]
     document: Mapped[str] = mapped_column(Text)

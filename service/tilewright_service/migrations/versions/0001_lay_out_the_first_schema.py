@@ -132,6 +132,8 @@ def upgrade() -> None:
         sa.Column("candidate", sa.String(length=64), nullable=False),
         sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.Column("latency_us", sa.Double(), nullable=False),
+        sa.Column("share_of_peak", sa.Double(), nullable=True),
+        sa.Column("speedup_over_default", sa.Double(), nullable=True),
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
