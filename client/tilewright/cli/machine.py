@@ -1,7 +1,6 @@
 """`tilewright doctor` and `demo`: is this machine fit, and what does it look like when it works."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
@@ -9,9 +8,7 @@ from rich.text import Text
 from tilewright.cli.failures import FAILED
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, print_json, table
-
-if TYPE_CHECKING:
-    from tilewright_kernels.doctor import Check
+from tilewright.doctor import Check, checks
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +18,6 @@ def register(app: typer.Typer) -> None:
 
 def doctor(as_json: AsJson = False) -> None:
     """Tell whether this machine and its packages are fit, and how to mend what is not."""
-    from tilewright_kernels.doctor import checks
-
     done = list(checks())
     is_fit = all(check.ok for check in done)
     if as_json:
@@ -40,9 +35,9 @@ def demo(as_json: AsJson = False) -> None:
     raise typer.Exit(run(console(), as_json))
 
 
-def _print_table(done: "list[Check]") -> None:
+def _print_table(done: list[Check]) -> None:
     rows = table("", "check", "found", "remedy", prose=("found", "remedy"))
     for check in done:
         sign = Text("ok", style="green") if check.ok else Text("no", style="red")
-        rows.add_row(sign, check.name, check.detail, "" if check.ok else check.remedy)
+        rows.add_row(sign, check.name, check.detail, check.remedy or "")
     console().print(rows)

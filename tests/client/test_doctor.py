@@ -1,0 +1,110 @@
+"""The doctor: what it finds on a fit machine, and that it names what is wrong on others without dying of it."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tilewright import doctor
+
+
+def examine(environment: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """`tilewright doctor --json` in a process of its own: its exit code, and its checks by name."""
+    command = [sys.executable, "-c", "from tilewright.cli import main; main()", "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})})
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    assert document["ok"] is (done.returncode == 0)
+    return done.returncode, {check["name"]: check for check in document["checks"]}
+
+
+def test_this_machine_is_fit_and_its_kernels_are_exact(tmp_path: Path) -> None:
+    code, found = examine({"TILEWRIGHT_DATA_DIR": str(tmp_path / "data")})
+    assert code == 0
+    assert all(check["ok"] and check["remedy"] is None for check in found.values())
+    assert found["apache-tvm-ffi"]["detail"] == "0.1.14.post1"
+    assert found["llvm"]["detail"] == "version 22"
+    for isa in found["isa paths"]["detail"].split(", "):
+        assert found[f"kernel on {isa}"]["detail"] == "built, run, bit-exact"
+    for name, check in found.items():
+        if name.startswith("peak"):
+            assert float(check["detail"].split()[0]) > 1
+    assert not (tmp_path / "data").exists(), "looking changes nothing"
+
+
+def test_a_wrong_tvm_ffi_is_named_before_tvm_is_imported(tmp_path: Path) -> None:
+    """With 0.1.15 every search segfaults. Both packages are stand-ins: the real ones exclude each other."""
+    wrong = tmp_path / "apache_tvm_ffi-0.1.15.post2.dist-info"
+    wrong.mkdir()
+    (wrong / "METADATA").write_text("Metadata-Version: 2.1\nName: apache-tvm-ffi\nVersion: 0.1.15.post2\n")
+    (tmp_path / "tvm.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\n")
+    code, found = examine({"PYTHONPATH": str(tmp_path)})
+    assert code == 1
+    assert found["apache-tvm-ffi"] == {
+        "name": "apache-tvm-ffi",
+        "ok": False,
+        "detail": "0.1.15.post2; needed is ==0.1.14.post1",
+        "remedy": "python -m pip install 'apache-tvm-ffi==0.1.14.post1'",
+    }
+    assert found["kernels"]["detail"].startswith("not tried")
+    assert "llvm" not in found
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_crash_of_the_compiler_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "tvm.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    code, found = examine({"PYTHONPATH": str(tmp_path)})
+    assert code == 1
+    assert found["kernels"]["detail"] == "the process died of SIGSEGV"
+    assert "'apache-tvm-ffi==0.1.14.post1'" in found["kernels"]["remedy"]
+
+
+def test_a_compiler_that_cannot_be_imported_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "tvm.py").write_text("raise ImportError('libtvm.so: cannot open shared object file')\n")
+    code, found = examine({"PYTHONPATH": str(tmp_path)})
+    assert code == 1
+    assert "libtvm.so: cannot open shared object file" in found["kernels"]["detail"]
+
+
+def test_a_crash_after_some_findings_says_after_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dies_later.py").write_text(
+        """print('{"name": "llvm", "ok": true, "detail": "22"}', flush=True)\nimport os\nos.abort()\n"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    first, last = doctor.self_test("dies_later")
+    assert (first.name, first.ok) == ("llvm", True)
+    assert (last.ok, last.detail) == (False, "the process died of SIGABRT, after: llvm")
+
+
+def test_a_compiler_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hangs.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (check,) = doctor.self_test("hangs", seconds=0.5)
+    assert (check.ok, check.detail) == (False, "no answer within 0.5 s")
+
+
+def test_a_package_that_is_missing_or_old_comes_with_the_command_that_mends_it() -> None:
+    missing = doctor.package("no-such-package>=1.0")
+    assert (missing.ok, missing.detail) == (False, "not installed")
+    assert missing.remedy == "python -m pip install 'no-such-package>=1.0'"
+    old = doctor.package("numpy>=99")
+    assert old.detail == f"{metadata.version('numpy')}; needed is >=99"
+    new = doctor.package("numpy<2,>=1.20")
+    assert new.remedy == "python -m pip install 'numpy<2,>=1.20'"
+    assert doctor.package("numpy<99,>=1.20").ok
+
+
+def test_a_data_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("TILEWRIGHT_DATA_DIR", str(file))
+    check = doctor.data_directory()
+    assert not check.ok
+    assert str(file) in check.detail
+    assert check.remedy is not None
+    assert "--data-dir" in check.remedy
