@@ -64,6 +64,11 @@ def calling_attempt(session: Writing, job_id: JobId, number: AttemptNumber, bear
     return Attempt(session, job_id, number, bearer.credentials)
 
 
+def reading_attempt(session: Reading, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> Attempt:
+    return calling_attempt(session, job_id, number, bearer)
+
+
+CallingToRead = Annotated[Attempt, Depends(reading_attempt)]
 Calling = Annotated[Attempt, Depends(calling_attempt)]
 
 

@@ -13,8 +13,9 @@ def test_a_job_is_queued_and_can_be_read(service: ServiceInThread) -> None:
 
 def test_an_identical_job_that_is_open_is_joined(service: ServiceInThread) -> None:
     job = service.submit(trials=20)
-    answer = service.http.post("/v1/jobs", json={"workloads": [workload()], "trials": 10})
+    answer = service.http.post("/v1/jobs", json={"workloads": [workload()], "trials": 10, "priority": 5})
     assert (answer.status_code, answer.json()["id"]) == (200, job["id"])
+    assert service.job(job["id"])["priority"] == 5
 
 
 def test_a_larger_budget_another_target_or_other_workloads_make_another_job(service: ServiceInThread) -> None:

@@ -9,7 +9,7 @@ from tilewright.contract import Start
 from tilewright_service.openapi import PATH, render
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 20
+SECONDS = 12
 
 
 def test_the_document_is_the_one_that_the_application_gives() -> None:

@@ -59,8 +59,8 @@ class Reconciler:
         self.wake()
         self._thread.join(timeout=10)
         for attempt in self._own_attempts():
-            self._engine.kill(_key(attempt))
             self._end(attempt, "the service was stopped", is_blameless=True)
+            self._engine.kill(_key(attempt))
 
     def reconcile(self) -> None:
         """One round."""

@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from tilewright.contract import (
     AttemptBrief,
@@ -17,7 +17,7 @@ from tilewright.contract import (
     WorkloadOutcome,
 )
 from tilewright.contract.message import Sha256
-from tilewright_service.dependencies import Calling, Config, Dispatching
+from tilewright_service.dependencies import Calling, CallingToRead, Config, Dispatching
 from tilewright_service.store.records import history, store_records
 from tilewright_service.store.schedules import publish
 from tilewright_service.strict_json import StrictRoute
@@ -30,11 +30,11 @@ def start(start: Start, attempt: Calling, settings: Config) -> AttemptBrief:
     return attempt.start(start.host, settings.lease_seconds)
 
 
-@router.get("/history")
-def get_history(workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: Calling) -> History:
+@router.get("/history", response_model=History)
+def get_history(workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: CallingToRead) -> Response:
     """What is known of a workload on this path, number of threads and host class."""
     attempt.require_authority()
-    return history(attempt, workload_id, isa)
+    return Response(history(attempt, workload_id, isa), media_type="application/json")
 
 
 @router.post("/records")

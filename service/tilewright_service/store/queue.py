@@ -11,6 +11,8 @@ from tilewright_service.store.attempts import new_token, token_digest
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import AttemptRow, JobRow
 
+WAITS = "it waits: "
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -58,11 +60,17 @@ def count_queued(session: Session) -> int:
 
 
 def explain_waiting(session: Session, cores: int, reason: str) -> None:
-    """Jobs for more than `cores` wait, and say why."""
+    """Jobs for more than `cores` wait, and say why; others do not say so any more."""
+    queued = update(JobRow).where(JobRow.state == JobState.QUEUED)
     session.execute(
-        update(JobRow)
-        .where(JobRow.state == JobState.QUEUED, JobRow.threads > cores, JobRow.reason.is_distinct_from(reason))
-        .values(reason=reason)
+        queued.where(JobRow.threads <= cores, JobRow.reason.startswith(WAITS)).values(reason=None),
+        execution_options={"synchronize_session": False},
+    )
+    session.execute(
+        queued.where(JobRow.threads > cores, JobRow.reason.is_distinct_from(WAITS + reason)).values(
+            reason=WAITS + reason
+        ),
+        execution_options={"synchronize_session": False},
     )
 
 

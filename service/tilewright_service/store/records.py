@@ -1,19 +1,20 @@
 """Records: facts that are stored once, whoever brings them and however late."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tilewright.contract import History, Isa, KnownRecord, NewRecord, RecordState
+from tilewright.contract import Isa, KnownRecord, NewRecord, RecordState
 from tilewright.errors import InvalidRequest
 from tilewright_service.store.attempts import Attempt
 from tilewright_service.store.schedules import current_schedule
 from tilewright_service.store.tables import RecordRow
 from tilewright_service.store.upsert import insert
 
-HISTORY_LIMIT = 5000
+HISTORY_LIMIT = 2000
 
 
 def store_records(attempt: Attempt, records: Sequence[NewRecord]) -> int:
@@ -29,8 +30,8 @@ def store_records(attempt: Attempt, records: Sequence[NewRecord]) -> int:
     return len(stored)
 
 
-def history(attempt: Attempt, workload_id: str, isa: Isa) -> History:
-    """What is known of a workload on this path and the host class of the attempt, best first."""
+def history(attempt: Attempt, workload_id: str, isa: Isa) -> str:
+    """A `History` as JSON: what is known of a workload on this path and the host class of the attempt, best first."""
     attempt.workload_row(workload_id)
     job, host_class = attempt.job, attempt.row.host_class
     question = (
@@ -44,11 +45,9 @@ def history(attempt: Attempt, workload_id: str, isa: Isa) -> History:
         .order_by(RecordRow.latency_us.is_(None), RecordRow.latency_us, RecordRow.id)
         .limit(HISTORY_LIMIT)
     )
-    documents = attempt.session.scalars(question)
-    return History(
-        records=[_known(NewRecord.model_validate_json(document)) for document in documents],
-        incumbent=current_schedule(attempt.session, workload_id, isa, job.threads, host_class),
-    )
+    records = ",".join(_known(document) for document in attempt.session.scalars(question))
+    incumbent = current_schedule(attempt.session, workload_id, isa, job.threads, host_class)
+    return f'{{"records":[{records}],"incumbent":{incumbent or "null"}}}'
 
 
 def record_page(
@@ -108,11 +107,7 @@ def _count(attempt: Attempt, workload_id: str, records: list[RecordRow]) -> None
     attempt.tell_workload("progress", workload_id)
 
 
-def _known(record: NewRecord) -> KnownRecord:
-    return KnownRecord(
-        space=record.space,
-        candidate=record.candidate,
-        trace=record.trace,
-        state=record.state,
-        latency_us=record.latency_us,
-    )
+def _known(document: str) -> str:
+    """A `KnownRecord`. What was validated when it came in is only cut here: there may be thousands."""
+    record = json.loads(document)
+    return json.dumps({name: record[name] for name in KnownRecord.model_fields})

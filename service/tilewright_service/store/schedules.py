@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -30,15 +30,17 @@ def publish(attempt: Attempt, publication: Publication) -> Schedule:
     return schedule
 
 
-def current_schedule(
-    session: Session, workload_id: str, isa: str, threads: int, host_class: str | None
-) -> Schedule | None:
-    """The fastest; `isa` may be "auto"."""
-    question = _current(workload_id, threads).where(ScheduleRow.host_class == host_class)
-    if isa != "auto":
-        question = question.where(ScheduleRow.isa == isa)
-    document = session.scalar(question.order_by(ScheduleRow.latency_us).limit(1))
-    return None if document is None else Schedule.model_validate_json(document)
+def current_schedule(session: Session, workload_id: str, isa: Isa, threads: int, host_class: str | None) -> str | None:
+    """The document of the current schedule."""
+    return session.scalar(
+        select(ScheduleRow.document).where(
+            ScheduleRow.workload_id == workload_id,
+            ScheduleRow.isa == isa,
+            ScheduleRow.threads == threads,
+            ScheduleRow.host_class == host_class,
+            ScheduleRow.is_current,
+        )
+    )
 
 
 def look_up(session: Session, lookup: Lookup) -> list[str | None]:
@@ -83,12 +85,6 @@ def schedule_row(session: Session, schedule_id: int) -> ScheduleRow:
     if row is None:
         raise NotFound(f"there is no schedule {schedule_id}")
     return row
-
-
-def _current(workload_id: str, threads: int) -> Select[str]:
-    return select(ScheduleRow.document).where(
-        ScheduleRow.workload_id == workload_id, ScheduleRow.threads == threads, ScheduleRow.is_current
-    )
 
 
 def _check(attempt: Attempt, publication: Publication) -> None:

@@ -48,9 +48,10 @@ def submit(session: Session, request: JobRequest, idempotency_key: str | None = 
 def _find_or_create(session: Session, request: JobRequest) -> Submission:
     workloads = _workloads(request)
     digest = _request_digest(request, workloads)
-    job_id = _find(session, request, digest)
-    if job_id is not None:
-        return Submission(job_id, is_new=False)
+    job = _find(session, request, digest)
+    if job is not None:
+        job.priority = max(job.priority, request.priority)
+        return Submission(job.id, is_new=False)
     return Submission(_create(session, request, digest, workloads), is_new=True)
 
 
@@ -66,12 +67,12 @@ def _request_digest(request: JobRequest, workloads: list[tuple[Workload, int]]) 
     return _digest(json.dumps([asked, request.target, request.threads]))
 
 
-def _find(session: Session, request: JobRequest, digest: str) -> int | None:
+def _find(session: Session, request: JobRequest, digest: str) -> JobRow | None:
     covers_seconds: ColumnElement[bool] = JobRow.seconds.is_(None)
     if request.seconds is not None:
         covers_seconds = or_(covers_seconds, JobRow.seconds >= request.seconds)
     return session.scalar(
-        select(JobRow.id)
+        select(JobRow)
         .where(
             JobRow.request_sha256 == digest,
             JobRow.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.FINISHED]),
