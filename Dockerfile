@@ -1,0 +1,24 @@
+# One image for the service, the scheduler and the workers: they exchange pickled calls, so they have to be of one version.
+FROM python:3.11-slim
+
+RUN useradd --create-home --uid 1000 tilewright \
+    && mkdir /data /tuning_logs \
+    && chown tilewright:tilewright /data /tuning_logs
+
+WORKDIR /src
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY client client
+COPY kernels kernels
+COPY service service
+COPY worker worker
+RUN pip install --no-cache-dir --constraint constraints.txt .
+
+USER tilewright
+WORKDIR /home/tilewright
+ENV PYTHONUNBUFFERED=1 \
+    TILEWRIGHT_DATA_DIR=/data \
+    TILEWRIGHT_LOGS_DIR=/tuning_logs
+EXPOSE 8000
+
+# Without a command: a service with a worker of its own. It wants TILEWRIGHT_TOKEN, as others can reach it.
+CMD ["tilewright", "serve", "--host", "0.0.0.0"]

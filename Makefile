@@ -1,0 +1,41 @@
+# `make help` lists what there is. Needs make and Python >= 3.11; the rest comes as wheels into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve check bench openapi
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ONNX Runtime
+	$(BIN)/tilewright demo
+
+test: check ## Everything that has to pass: check, then all tests
+	$(BIN)/pytest
+
+serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs in tuning_logs/
+	$(BIN)/tilewright serve --data-dir .tilewright --logs-dir tuning_logs
+
+check: $(INSTALLED) ## Layout, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED) ## Load tests and comparisons with peers; wants a quiet machine
+	@set -e; for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each; done
+
+openapi: $(INSTALLED) ## Write docs/openapi.json anew
+	$(BIN)/python -m tilewright_service.openapi
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Tilewright needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
