@@ -5,10 +5,12 @@ TVM ships `dot_16x4_vnni`, but LLVM 22 changed the operand types of the instruct
 compiles; every candidate that used it failed, and only scalar code survived. These bodies pass int8 vectors.
 """
 
+from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from tilewright.contract.target import Isa
+from tilewright_kernels.definitions.epilogue import narrow
 
 DOT = {Isa.AVX512_VNNI: "tilewright_vpdpbusd_512", Isa.AVX_VNNI: "tilewright_vpdpbusd_256"}
 """sum[lane] += dot(u8 data[4], s8 weight[lane, 4]): one `vpdpbusd`, 16 or 8 lanes."""
@@ -19,6 +21,10 @@ INSTRUCTIONS = {
     Isa.AVX512_VNNI: "llvm.x86.avx512.vpdpbusd.512",
     Isa.AVX_VNNI: "llvm.x86.avx512.vpdpbusd.256",
 }
+
+PACK_WORDS = "llvm.x86.avx512.packssdw.512"
+NARROWED = {"uint8": "llvm.x86.avx512.packuswb.512", "int8": "llvm.x86.avx512.packsswb.512"}
+CURRENT_ROUNDING = 4
 
 
 def _dot_description(lanes):
@@ -66,11 +72,101 @@ def _dot_implementation(lanes, instruction):
     return implementation
 
 
+def narrow_name(out_dtype: str, groups: int) -> str | None:
+    """The intrinsic that narrows `groups` vectors of 16 sums, or None where plain vector code does it as well."""
+    return f"tilewright_narrow_{out_dtype}_{groups}" if out_dtype in NARROWED and groups in (2, 4) else None
+
+
+def _narrow_description(out_dtype, groups):
+    @T.prim_func(s_tir=True)
+    def description(
+        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        output: T.Buffer((3,), "int32", offset_factor=1),
+        out: T.Buffer((groups, 16), out_dtype, align=1, offset_factor=1),
+    ):
+        with T.sblock("root"):
+            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
+            T.writes(out[0:groups, 0:16])
+            for group in T.serial(0, groups):
+                for lane in T.serial(0, 16):
+                    with T.sblock("narrow"):
+                        vg, vl = T.axis.remap("SS", [group, lane])
+                        out[vg, vl] = narrow(out_dtype, total[vg, vl], scale[vg, vl], output)
+
+    return description
+
+
+def _narrow_implementation(out_dtype, groups):
+    """Two levels of packing with saturation instead of a clamp and a `vpmovdb` for each vector of sums.
+
+    The packs work inside 128-bit lanes, so a shuffle of 32-bit elements puts the channels in order at the end.
+    `min` stays: a product above 2^31 would become the most negative integer.
+    """
+    order = [4 * lane + group for group in range(groups) for lane in range(4)]
+
+    def narrowed(total, scale, output):
+        highest = T.broadcast(T.Cast("float32", output[2]), 16)
+        integers = [_rounded(T.min(_row(total, g, "float32") * _row(scale, g), highest)) for g in range(groups)]
+        zero_point = T.broadcast(T.Cast("int16", output[0]), 32)
+        words = [
+            _llvm("llvm.sadd.sat.v32i16", "int16x32", _llvm(PACK_WORDS, "int16x32", low, high), zero_point)
+            for low, high in zip(integers[::2], integers[1::2], strict=True)
+        ]
+        packed = _llvm(NARROWED[out_dtype], "int8x64", words[0], words[-1])
+        ordered = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
+        lowest = T.broadcast(T.Cast(out_dtype, output[0] + output[1]), 16 * groups)
+        return T.max(T.reinterpret(ordered, dtype=f"{out_dtype}x{16 * groups}"), lowest)
+
+    @T.prim_func(s_tir=True)
+    def implementation(
+        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        output: T.Buffer((3,), "int32", offset_factor=1),
+        out: T.Buffer((groups, 16), out_dtype, align=1, offset_factor=1),
+    ):
+        with T.sblock("root"):
+            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
+            T.writes(out[0:groups, 0:16])
+            out[0, T.ramp(0, 1, 16 * groups)] = narrowed(total, scale, output)
+
+    return implementation
+
+
+def _row(buffer, group, as_dtype="float32"):
+    vector = buffer.vload([group, 0], dtype=f"{buffer.dtype}x16")
+    return vector if buffer.dtype == as_dtype else T.Cast(f"{as_dtype}x16", vector)
+
+
+def _rounded(vector):
+    """float32 to int32, half to even: the rounding that MXCSR is in, which TVM and NumPy leave at its default."""
+    return _llvm(
+        "llvm.x86.avx512.mask.cvtps2dq.512",
+        "int32x16",
+        vector,
+        T.broadcast(T.int32(0), 16),
+        T.int16(-1),
+        T.int32(CURRENT_ROUNDING),
+    )
+
+
+def _llvm(name, dtype, *arguments):
+    return T.call_llvm_pure_intrin(T.llvm_lookup_intrinsic_id(name), *arguments, dtype=dtype)
+
+
 def register() -> None:
     """Make the intrinsics known to TVM; whatever replays a trace in this process needs them. Idempotent."""
     for isa, instruction in INSTRUCTIONS.items():
         lanes = LANES[isa]
         TensorIntrin.register(DOT[isa], _dot_description(lanes), _dot_implementation(lanes, instruction), override=True)
+    for out_dtype in NARROWED:
+        for groups in (2, 4):
+            TensorIntrin.register(
+                narrow_name(out_dtype, groups),
+                _narrow_description(out_dtype, groups),
+                _narrow_implementation(out_dtype, groups),
+                override=True,
+            )
 
 
 def dot_loop(lanes, chains, rounds):

@@ -53,8 +53,9 @@ class Kernel:
         """What stands between data and out in a call of the compiled function, as TVM tensors."""
         constants = space_named(self.candidate.space).constants(self.workload, values)
         quantized = self.workload.out_dtype in QUANTIZED_RANGE
-        limits = output_limits(self.workload, values.out_zero_point) if quantized else (0, 0)
-        return [tvm.runtime.tensor(array) for array in (*constants, np.array(limits, np.float32))]
+        lowest, highest = output_limits(self.workload, values.out_zero_point) if quantized else (0, 0)
+        output = np.array([values.out_zero_point, lowest, highest], np.int32)
+        return [tvm.runtime.tensor(array) for array in (*constants, output)]
 
 
 class PackedConv:

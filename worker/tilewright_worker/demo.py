@@ -180,7 +180,8 @@ def image(workload: Workload) -> Array:
     plane = 160 * rows / workload.height + 60 * disc
     channels = np.arange(workload.in_channels) * 5
     grain = np.random.default_rng(1).integers(0, 8, workload.input_shape)
-    return ((plane[None, :, :, None] + channels + grain) % 256).astype(workload.data_dtype)
+    pixels: Array = ((plane[None, :, :, None] + channels + grain) % 256).astype(workload.data_dtype)
+    return pixels
 
 
 def geomean(rows: list[Row]) -> float:

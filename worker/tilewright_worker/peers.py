@@ -87,16 +87,6 @@ def qlinear_conv(workload: Workload, values: Quantization) -> Any:
     return model
 
 
-def onnx_runtime_overhead() -> OnnxRuntimeConv:
-    """A convolution of one pixel and one channel: what a call costs besides the kernel, to be taken off."""
-    tiny = Workload(batch=1, in_channels=1, height=1, width=1, out_channels=1, kernel_size=(1, 1))
-    one = np.ones(1, np.float32)
-    values = Quantization(np.ones(tiny.weight_shape, np.int8), np.zeros(1, np.int32), one)
-    conv = OnnxRuntimeConv(tiny, values)
-    conv.bind(np.zeros(tiny.input_shape, np.uint8))
-    return conv
-
-
 def interleaved_us(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median latency in us of each, called in turns, some milliseconds each, so that drift meets all alike."""
     calls = {name: _calls(run) for name, run in contestants.items()}

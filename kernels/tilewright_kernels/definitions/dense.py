@@ -68,7 +68,7 @@ def dense(workload: Workload, lanes: int):
     whole_blocks = fills_blocks(workload, LANES)
     out_shape = (N, OH, OW, BLOCKS, LANES) if whole_blocks else (N, OH, OW, OC)
 
-    def staged(data, zero_points, n, h, w, c):
+    def staged(data, data_zero_point, n, h, w, c):
         """The input at a padded position: the caller's element, or the zero point outside."""
         element = data[n, h - top, w - left, c]
         if data_dtype == "int8":
@@ -79,7 +79,7 @@ def dense(workload: Workload, lanes: int):
             inside += [h >= top, h < top + H, w >= left, w < left + W]
         if C % QUAD:
             inside.append(c < C)
-        return T.if_then_else(tirx.all(*inside), element, T.cast(zero_points[0], "uint8")) if inside else element
+        return T.if_then_else(tirx.all(*inside), element, T.cast(data_zero_point[0], "uint8")) if inside else element
 
     @T.prim_func(s_tir=True)
     def main(
@@ -87,8 +87,8 @@ def dense(workload: Workload, lanes: int):
         weight: T.Buffer((BLOCKS, KH, KW, QUADS, LANES, QUAD), "int8"),
         bias: T.Buffer((BLOCKS, LANES), "int32"),
         scale: T.Buffer((BLOCKS, LANES), "float32"),
-        zero_points: T.Buffer((2,), "int32"),
-        limits: T.Buffer((2,), "float32"),
+        data_zero_point: T.Buffer((1,), "int32"),
+        output: T.Buffer((3,), "int32"),
         out: T.Buffer(out_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
@@ -97,7 +97,7 @@ def dense(workload: Workload, lanes: int):
         for n, h, w, c in T.grid(N, PH, PW, QUADS * QUAD):
             with T.sblock("stage"):
                 vn, vh, vw, vc = T.axis.remap("SSSS", [n, h, w, c])
-                source[vn, vh, vw, vc] = staged(data, zero_points, vn, vh, vw, vc)
+                source[vn, vh, vw, vc] = staged(data, data_zero_point, vn, vh, vw, vc)
         for n, h, w, b, lane, kh, kw, q, i in T.grid(N, OH, OW, BLOCKS, LANES, KH, KW, QUADS, QUAD):
             with T.sblock("conv"):
                 vn, vh, vw, vb, vl, vkh, vkw, vq, vi = T.axis.remap("SSSSSRRRR", [n, h, w, b, lane, kh, kw, q, i])
@@ -116,17 +116,13 @@ def dense(workload: Workload, lanes: int):
             for n, h, w, b, lane in T.grid(N, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
-                    out[vn, vh, vw, vb, vl] = requantise(
-                        workload, total[vn, vh, vw, vb, vl], scale[vb, vl], limits, zero_points[1]
-                    )
+                    out[vn, vh, vw, vb, vl] = requantise(workload, total[vn, vh, vw, vb, vl], scale[vb, vl], output)
         else:
             result = T.sblock_alloc_buffer((N, OH, OW, BLOCKS, LANES), out_dtype, scope="local")
             for n, h, w, b, lane in T.grid(N, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
-                    result[vn, vh, vw, vb, vl] = requantise(
-                        workload, total[vn, vh, vw, vb, vl], scale[vb, vl], limits, zero_points[1]
-                    )
+                    result[vn, vh, vw, vb, vl] = requantise(workload, total[vn, vh, vw, vb, vl], scale[vb, vl], output)
             for n, h, w, c in T.grid(N, OH, OW, OC):
                 with T.sblock("store"):
                     vn, vh, vw, vc = T.axis.remap("SSSS", [n, h, w, c])

@@ -23,8 +23,8 @@ def plain(workload: Workload):
         weight: T.Buffer((KH, KW, GROUP_IN, OC), "int8"),
         bias: T.Buffer((OC,), "int32"),
         scale: T.Buffer((OC,), "float32"),
-        zero_points: T.Buffer((2,), "int32"),
-        limits: T.Buffer((2,), "float32"),
+        data_zero_point: T.Buffer((1,), "int32"),
+        output: T.Buffer((3,), "int32"),
         out: T.Buffer((N, OH, OW, OC), out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
@@ -36,7 +36,7 @@ def plain(workload: Workload):
                 source[vn, vh, vw, vc] = T.if_then_else(
                     vh >= top and vh < top + H and vw >= left and vw < left + W,
                     data[vn, vh - top, vw - left, vc],
-                    T.cast(zero_points[0], data_dtype),
+                    T.cast(data_zero_point[0], data_dtype),
                 )
         for n, h, w, o, kh, kw, c in T.grid(N, OH, OW, OC, KH, KW, GROUP_IN):
             with T.sblock("conv"):
@@ -49,8 +49,6 @@ def plain(workload: Workload):
         for n, h, w, o in T.grid(N, OH, OW, OC):
             with T.sblock("requantise"):
                 vn, vh, vw, vo = T.axis.remap("SSSS", [n, h, w, o])
-                out[vn, vh, vw, vo] = requantise(
-                    workload, total[vn, vh, vw, vo] + bias[vo], scale[vo], limits, zero_points[1]
-                )
+                out[vn, vh, vw, vo] = requantise(workload, total[vn, vh, vw, vo] + bias[vo], scale[vo], output)
 
     return main

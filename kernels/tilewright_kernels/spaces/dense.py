@@ -10,7 +10,6 @@ The loop nest, outermost first (`order` permutes the first four):
       requantise the tile and store it
 """
 
-from collections.abc import Iterator
 from math import ceil, gcd, log2, prod
 from typing import Any
 
@@ -32,6 +31,15 @@ ORDERS = (
     ("image", "rows", "columns", "blocks"),  # a tile of data stays in L1, weights stream
 )
 
+
+LATENCY_CYCLES = 4.5
+"""From one dot product to the next on the same sum."""
+
+NARROWING_CYCLES = {1: 2.2, 2: 1.6, 4: 1.4}
+"""To requantise one vector of sums, by how many are packed together."""
+
+MOST_SQUARE_PIXELS = 8
+"""Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
 
 SHARED = (1, 2, 3, 4)
 """How many outer loops are fused into the one that threads share."""
@@ -64,34 +72,32 @@ class DenseSpace(StructuredSpace):
             for order in distinct_orders(extents)
             for shared in shared_loops(extents, order, target.threads)
         ]
-        return sorted(found, key=lambda choice: self._expected_cost(workload, target, choice))
+        return sorted(found, key=lambda choice: self._expected_cost(workload, choice))
 
-    def _tiles(self, shape: DenseShape) -> Iterator[tuple[int, int, int]]:
-        """Register tiles: every sum, one block of weights and one broadcast have to fit the register file."""
-        largest = 0
-        tiles = []
-        for columns in divisors(shape.out_width):
-            for rows in divisors(shape.out_height):
-                if rows > 1 and columns < min(shape.out_width, 8):
-                    continue  # wide tiles first: columns share cache lines, rows only fill up short images
-                for blocks in divisors(shape.channel_blocks):
-                    sums = rows * columns * blocks
-                    if sums + min(blocks, 2) + 1 <= self.registers:
-                        tiles.append((rows, columns, blocks))
-                        largest = max(largest, sums)
+    def _tiles(self, shape: DenseShape) -> list[tuple[int, int, int]]:
+        """Register tiles: every sum, the weights of each block and one broadcast have to fit the register file."""
+        tiles = [
+            (rows, columns, blocks)
+            for columns in divisors(shape.out_width)
+            for rows in divisors(shape.out_height)
+            if rows == 1 or rows * columns <= MOST_SQUARE_PIXELS or columns == shape.out_width
+            for blocks in divisors(shape.channel_blocks)
+            if rows * columns * blocks + blocks + 1 <= self.registers
+        ]
         # Fewer than 8 sums cannot hide the 4-5 cycles of a dot product issued twice a cycle.
-        enough = min(largest, 8)
-        return (tile for tile in tiles if prod(tile) >= enough)
+        enough = min(max(map(prod, tiles)), 8)
+        return [tile for tile in tiles if prod(tile) >= enough]
 
-    def _expected_cost(self, workload: Workload, target: Target, choice: Choice) -> float:
-        """Cycles a multiply-add in a simple model: loads and dot products compete for two ports each."""
-        rows, columns, blocks = choice["rows"], choice["columns"], choice["blocks"]
-        pixels, sums = rows * columns, rows * columns * blocks
-        loads = pixels + blocks * (1 if sums + blocks + 1 <= self.registers else 2)
-        port_cycles = max(loads, sums) / 2
-        latency_cycles = 4.5
-        order_cost = 0.02 * abs(choice["order"] - (1 if workload.reduction < 512 else 0))
-        return float(max(port_cycles, latency_cycles) / sums + order_cost / 8)
+    def _expected_cost(self, workload: Workload, choice: Choice) -> float:
+        """Cycles a dot product in a simple model: loads and dot products compete for two ports each."""
+        rows, columns, blocks, order = (choice[name] for name in ("rows", "columns", "blocks", "order"))
+        sums, loads = rows * columns * blocks, rows * columns + blocks
+        products = workload.reduction / QUAD
+        cost = max(sums / 2, loads / 2, LATENCY_CYCLES) / sums
+        cost += NARROWING_CYCLES[gcd(blocks, 4)] / products
+        if rows > 1:
+            cost *= 1.02
+        return float(cost * (1 + 0.02 * abs(order - (0 if products > 128 else 1))))
 
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
         shape = DenseShape.of(workload, self.lanes)
@@ -106,7 +112,8 @@ class DenseSpace(StructuredSpace):
             float(blocks),
             float(sums),
             (pixels + blocks) / sums,
-            float(sums + blocks + 1 > self.registers),
+            float(pixels),
+            float(gcd(blocks, 4)),
             *(float(choice["order"] == order) for order in range(len(ORDERS))),
             float(choice["shared"]),
             log2(weight_tile),
@@ -133,6 +140,7 @@ class DenseSpace(StructuredSpace):
             place_stage(sch, nest["image"], target.threads)
         share_among_threads(sch, outer, target.threads, choice)
         keep_tile_in_registers(sch, intrinsics.DOT[self.isa])
+        narrow_tile(sch, nest, workload, self.lanes)
 
 
 def outer_extents(shape: DenseShape, rows: int, columns: int, blocks: int) -> dict[str, int]:
@@ -175,7 +183,7 @@ def pack_constants(workload: Workload, values: Quantization, lanes: int) -> list
         np.ascontiguousarray(packed),
         _in_blocks(folded, blocks, lanes),
         _in_blocks(values.scale.astype(np.float32), blocks, lanes),
-        np.array([zero_point, values.out_zero_point], np.int32),
+        np.array([zero_point], np.int32),
     ]
 
 
@@ -219,9 +227,6 @@ def order_loops(sch: Any, nest: dict[str, Any], choice: Choice | None) -> list[A
     outer = [nest[name] for name in ORDERS[int(sch.get(order))]]
     inner = [nest[name + "_in_tile"] for name in ("rows", "columns", "blocks")]
     sch.reorder(*outer, *inner)
-    for loop in inner:
-        sch.unroll(loop)
-    sch.vectorize(nest["lane"])
     return outer
 
 
@@ -257,6 +262,20 @@ def keep_tile_in_registers(sch: Any, instruction: str) -> None:
     for loop in (row, column, block):
         sch.unroll(loop)
     sch.tensorize(lane, instruction)
+
+
+def narrow_tile(sch: Any, nest: dict[str, Any], workload: Workload, lanes: int) -> None:
+    """Store the tile: as many channel blocks at once as pack into one vector of bytes."""
+    blocks = int(sch.get(nest["blocks_in_tile"]).extent)
+    groups = gcd(blocks, 4)
+    intrinsic = intrinsics.narrow_name(workload.out_dtype, groups) if lanes == 16 else None
+    if intrinsic is None or not fills_blocks(workload, lanes):
+        sch.vectorize(nest["lane"])
+    else:
+        nest["blocks_in_tile"], group = sch.split(nest["blocks_in_tile"], [None, groups])
+        sch.tensorize(group, intrinsic)
+    for name in ("rows_in_tile", "columns_in_tile", "blocks_in_tile"):
+        sch.unroll(nest[name])
 
 
 def unroll_tile(sch: Any, block: Any) -> None:

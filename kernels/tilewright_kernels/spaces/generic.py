@@ -30,7 +30,7 @@ class GenericSpace(Space):
             np.ascontiguousarray(values.weight.transpose(2, 3, 1, 0)),
             fold_zero_point(values, values.data_zero_point),
             values.scale.astype(np.float32),
-            np.array([values.data_zero_point, values.out_zero_point], np.int32),
+            np.array([values.data_zero_point], np.int32),
         ]
 
     def schedule_default(self, sch: Any, workload: Workload, target: Target) -> None:

@@ -28,11 +28,11 @@ class Space(ABC):
 
     @abstractmethod
     def define(self, workload: Workload) -> Any:
-        """The PrimFunc. Its arguments: data, weight, bias, scale, zero_points, limits, out."""
+        """The PrimFunc. Its arguments: data, weight, bias, scale, data_zero_point, output, out."""
 
     @abstractmethod
     def constants(self, workload: Workload, values: Quantization) -> list[Any]:
-        """The arrays between data and out, packed as the definition wants them."""
+        """The arrays between data and `output`, packed as the definition wants them."""
 
     @abstractmethod
     def schedule_default(self, sch: Any, workload: Workload, target: Target) -> None:
