@@ -21,7 +21,6 @@ TilewrightError
     └── WaitTimeout               the job did not end in the time that `wait` was given
 """
 
-
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, TypedDict
 

@@ -117,9 +117,7 @@ class Hub:
         from tilewright_kernels.host import this_host
 
         host = this_host()
-        return schedule_database(
-            self.client.schedules(isa=host.isas[0], threads=threads, host_class=host.host_class)
-        )
+        return schedule_database(self.client.schedules(isa=host.isas[0], threads=threads, host_class=host.host_class))
 
     def _schedule_for(self, host: Host, workload: Workload, threads: int) -> Schedule:
         """The strongest path of this host for which there is one."""

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import AttemptFailed, Finished, LaunchOrder, Renewal, WorkloadOutcome
+from tilewright.contract import AttemptFailed, Finished, Isa, LaunchOrder, Renewal, WorkloadOutcome
 from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt
 
 from .conftest import CUT, Reply, ScriptedServer
@@ -48,7 +48,7 @@ def test_lost_authority_is_told_at_once(server: ScriptedServer, code: str, kind:
 
 def test_the_history_is_asked_for_by_workload(server: ScriptedServer) -> None:
     server.replies(Reply(200, {"records": [], "incumbent": None}))
-    assert attempt(server.url).history("a" * 64).records == []
+    assert attempt(server.url).history("a" * 64, Isa.X86_64).records == []
     assert server.calls[0].path == f"/v1/jobs/7/attempts/2/history?workload_id={'a' * 64}"
 
 
