@@ -12,7 +12,7 @@ from distributed import Nanny
 from distributed.security import Security
 
 JOIN_SECONDS = 60
-QUIET = {
+QUIET_WORKER = {
     "distributed.admin.tick.interval": "2s",
     "distributed.admin.tick.limit": "30s",
     "distributed.admin.system-monitor.interval": "10s",
@@ -26,7 +26,7 @@ QUIET = {
 
 def run(engine_url: str) -> int:
     """Work until a signal or the end of the scheduler; the certificates for `tls://` are set up as Dask has them."""
-    dask.config.set(QUIET)
+    dask.config.set(QUIET_WORKER)
     try:
         return asyncio.run(_serve(engine_url))
     except (OSError, RuntimeError, ValueError) as error:

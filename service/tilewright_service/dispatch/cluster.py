@@ -13,26 +13,20 @@ from distributed.security import Security
 from tilewright_service.dispatch.dask_engine import DaskEngine
 from tilewright_service.refusals import CannotStart
 from tilewright_service.settings import Settings
+from tilewright_worker.host_worker import QUIET_WORKER
 
 CONNECT_SECONDS = 5
 QUIET = {
-    "distributed.admin.tick.interval": "2s",
-    "distributed.admin.tick.limit": "30s",
-    "distributed.admin.system-monitor.interval": "10s",
-    "distributed.admin.system-monitor.gil.enabled": False,
-    "distributed.worker.profile.enabled": False,
+    **QUIET_WORKER,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
-    "distributed.worker.http.routes": [],
     "distributed.scheduler.http.routes": [],
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.worker-ttl": "60s",
-    "distributed.diagnostics.nvml": False,
-    "distributed.logging": {"distributed": "error"},
 }
 
 
