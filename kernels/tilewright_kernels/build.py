@@ -17,6 +17,7 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa import llvm_target
 from tilewright_kernels.spaces import GenericSpace, Space, space_named
+from tilewright_kernels.spaces.marks import apply_marks
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def _json_values(value: Any) -> Any:
 
 def compile_schedule(sch: Schedule, target: Target) -> tvm.runtime.Module:
     """Machine code in memory: no object file, no linker, so no compiler is needed on the machine."""
-    return tvm.tirx.build(sch.mod, llvm_target(target.isa))
+    instructed = sch.copy()
+    apply_marks(instructed)
+    return tvm.tirx.build(instructed.mod, llvm_target(target.isa))
 
 
 def build(workload: Workload, target: Target, candidate: Candidate) -> tvm.runtime.Module:

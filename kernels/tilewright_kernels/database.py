@@ -12,6 +12,7 @@ from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tilewright.contract.schedules import Schedule
 from tilewright_kernels.build import Candidate, definition, scheduled
 from tilewright_kernels.isa import llvm_target
+from tilewright_kernels.spaces.marks import apply_marks
 
 
 def schedule_database(schedules: Iterable[Schedule]) -> AbstractContextManager[Any]:
@@ -23,9 +24,10 @@ def schedule_database(schedules: Iterable[Schedule]) -> AbstractContextManager[A
     for schedule in schedules:
         function = definition(schedule.space, schedule.workload)
         entry = database.commit_workload(tvm.IRModule({"main": function}))
-        trace = scheduled(schedule.workload, Candidate(schedule.space, schedule.trace)).trace
+        sch = scheduled(schedule.workload, Candidate(schedule.space, schedule.trace))
+        apply_marks(sch)
         seconds = [latency / 1e6 for latency in schedule.latencies_us]
         target = llvm_target(schedule.target.isa, schedule.target.threads)
-        record = ms.database.TuningRecord(trace, entry, seconds, target, ArgInfo.from_prim_func(function))
+        record = ms.database.TuningRecord(sch.trace, entry, seconds, target, ArgInfo.from_prim_func(function))
         database.commit_tuning_record(record)
     return database  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ from tilewright_kernels import intrinsics
 from tilewright_kernels.definitions.dense import QUAD, DenseShape, dense, fills_blocks, reads_data_directly
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.factors import divisors
+from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace
 
 REGISTERS = {Isa.AVX512_VNNI: 32, Isa.AVX_VNNI: 16}
@@ -261,7 +262,7 @@ def keep_tile_in_registers(sch: Any, instruction: str) -> None:
     unroll_tile(sch, start)
     for loop in (row, column, block):
         sch.unroll(loop)
-    sch.tensorize(lane, instruction)
+    mark(sch, lane, instruction)
 
 
 def narrow_tile(sch: Any, nest: dict[str, Any], workload: Workload, lanes: int) -> None:
@@ -273,7 +274,7 @@ def narrow_tile(sch: Any, nest: dict[str, Any], workload: Workload, lanes: int) 
         sch.vectorize(nest["lane"])
     else:
         nest["blocks_in_tile"], group = sch.split(nest["blocks_in_tile"], [None, groups])
-        sch.tensorize(group, intrinsic)
+        mark(sch, group, intrinsic)
     for name in ("rows_in_tile", "columns_in_tile", "blocks_in_tile"):
         sch.unroll(nest[name])
 
