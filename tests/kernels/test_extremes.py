@@ -125,11 +125,13 @@ def test_data_may_start_at_any_address(workload: Workload, data_dtype: str) -> N
         np.testing.assert_array_equal(out, expected)
 
 
-def test_int32_results_may_start_at_any_address_that_numpy_aligns() -> None:
-    workload = of_types(DENSE, "uint8", "int32")
+@pytest.mark.parametrize("offset", [1, 4, 62])
+@KINDS
+def test_int32_results_may_start_at_any_address_too(workload: Workload, offset: int) -> None:
+    workload = of_types(workload, "uint8", "int32")
     case = random_case(workload, 7)
     expected = int64_result(case)
-    out = at_offset(np.zeros_like(expected), 4)
+    out = at_offset(np.zeros_like(expected), offset)
     np.testing.assert_array_equal(case.run(default_kernel(workload), out=out), expected)
 
 
