@@ -1,0 +1,47 @@
+"""Small workloads, and candidates that do what their names say."""
+
+from tvm.s_tir import Schedule
+
+from tilewright.contract import Target, Workload
+from tilewright_kernels.build import Candidate, default_candidate, definition, trace_of
+from tilewright_kernels.isa import host_isas
+from tilewright_kernels.spaces import Choice, StructuredSpace, space_of
+
+DENSE = Workload(batch=1, in_channels=16, height=16, width=16, out_channels=32, kernel_size=(3, 3))
+GROUPED = Workload(batch=1, in_channels=8, height=6, width=6, out_channels=8, kernel_size=(3, 3), groups=2)
+TARGET = Target(isa=host_isas()[0])
+
+SEGFAULTS = Candidate("generic", [[], [[5, 1]]])
+"""A decision for an instruction that is not there: TVM reads past the end."""
+
+
+def good_candidate(workload: Workload = DENSE, target: Target = TARGET) -> Candidate:
+    return default_candidate(workload, space_of(workload, target.isa), target)
+
+
+def tiled(width: int, workload: Workload = DENSE) -> Candidate:
+    """A good candidate of the generic space, one for each width of its vectors."""
+    sch = Schedule(definition("generic", workload))
+    *_, channel = sch.get_loops(sch.get_sblock("requantise"))
+    _, vector = sch.split(channel, [None, width])
+    sch.vectorize(vector)
+    return Candidate("generic", trace_of(sch))
+
+
+def does_not_apply() -> Candidate:
+    """Its trace asks for a block that the workload's definition has not."""
+    return Candidate("generic", [[["GetSBlock", [], ["no such block", "main"], ["b0"]]], []])
+
+
+def builds_for_ages(workload: Workload = DENSE) -> Candidate:
+    """All loops unrolled: half a million statements."""
+    sch = Schedule(definition("generic", workload))
+    for loop in sch.get_loops(sch.get_sblock("conv")):
+        sch.unroll(loop)
+    return Candidate("generic", trace_of(sch))
+
+
+def candidate_of(space: StructuredSpace, workload: Workload, target: Target, choice: Choice) -> Candidate:
+    sch = Schedule(definition(space.name, workload))
+    space.schedule(sch, workload, target, choice)
+    return Candidate(space.name, trace_of(sch))

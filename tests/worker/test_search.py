@@ -1,0 +1,143 @@
+from itertools import islice
+from statistics import mean
+
+import pytest
+
+from tilewright.contract import Isa, Target, Workload
+from tilewright.contract.attempts import KnownRecord
+from tilewright.contract.records import RecordState
+from tilewright_kernels.build import Candidate
+from tilewright_kernels.spaces import Choice, StructuredSpace, space_of
+from tilewright_worker.search import Search, search_for
+from tilewright_worker.search.evolutionary import EvolutionarySearch
+from tilewright_worker.search.ranked import RankedSearch
+
+from .examples import GROUPED, TARGET, candidate_of
+
+MANY = Workload(
+    batch=1, in_channels=64, height=16, width=16, out_channels=128, kernel_size=(3, 3), padding=(1, 1, 1, 1)
+)
+VNNI = Target(isa=Isa.AVX512_VNNI)
+
+
+def structured(workload: Workload) -> StructuredSpace:
+    space = space_of(workload, VNNI.isa)
+    assert isinstance(space, StructuredSpace)
+    return space
+
+
+def proposals(search: Search) -> list[Candidate]:
+    return list(iter(search.propose, None))
+
+
+def known(candidate: Candidate, latency_us: float | None) -> KnownRecord:
+    state = RecordState.FAILED if latency_us is None else RecordState.MEASURED
+    return KnownRecord(
+        space=candidate.space, candidate=candidate.id, trace=candidate.trace, state=state, latency_us=latency_us
+    )
+
+
+def test_each_kind_of_space_has_its_search() -> None:
+    assert isinstance(search_for(MANY, VNNI, []), RankedSearch)
+    assert isinstance(search_for(GROUPED, VNNI, []), EvolutionarySearch)
+    assert isinstance(search_for(MANY, Target(isa=Isa.X86_64), []), EvolutionarySearch)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_ranked_search_proposes_every_choice_once_and_ends(threads: int) -> None:
+    target = Target(isa=VNNI.isa, threads=threads)
+    search = RankedSearch(structured(MANY), MANY, target, [], seed=0)
+    ids = []
+    while (candidate := search.propose()) is not None:
+        ids.append(candidate.id)
+        search.learn(candidate, None if len(ids) % 5 == 0 else 100.0 + len(ids))
+    assert len(ids) == len(set(ids)) == len(structured(MANY).choices(MANY, target))
+    assert search.propose() is None
+
+
+def test_a_ranked_search_never_proposes_what_is_known_failures_included() -> None:
+    space = structured(MANY)
+    everything = proposals(RankedSearch(space, MANY, VNNI, [], seed=0))
+    history = [known(candidate, None if index % 3 else 50.0) for index, candidate in enumerate(everything[::2])]
+    rest = proposals(RankedSearch(space, MANY, VNNI, history, seed=0))
+    assert {candidate.id for candidate in rest} == {candidate.id for candidate in everything[1::2]}
+    assert len(rest) == len(everything[1::2])
+
+
+def test_a_ranked_search_does_the_same_with_the_same_seed() -> None:
+    first, second = (RankedSearch(structured(MANY), MANY, VNNI, [], seed=3) for _ in range(2))
+    for number in range(20):
+        one, other = first.propose(), second.propose()
+        assert one == other
+        assert one is not None
+        first.learn(one, 10.0 + number % 7)
+        second.learn(one, 10.0 + number % 7)
+
+
+def tile(choice: Choice) -> tuple[int, ...]:
+    return choice["rows"], choice["columns"], choice["blocks"]
+
+
+def invented_latency_us(choice: Choice) -> float:
+    """Here more blocks and fewer columns are better: not at all what the space's own model expects."""
+    return 100.0 * (1 + choice["columns"] / choice["blocks"])
+
+
+def test_a_ranked_search_learns_which_tiles_are_fast() -> None:
+    space = structured(MANY)
+    choices = {candidate_of(space, MANY, VNNI, choice).id: choice for choice in space.choices(MANY, VNNI)}
+    fastest = sorted(choices, key=lambda candidate: invented_latency_us(choices[candidate]))[:8]
+
+    def mean_place(teach: bool) -> float:
+        search, order = RankedSearch(space, MANY, VNNI, [], seed=0), list[str]()
+        while (candidate := search.propose()) is not None:
+            order.append(candidate.id)
+            if teach:
+                search.learn(candidate, invented_latency_us(choices[candidate.id]))
+        return mean(order.index(candidate) for candidate in fastest)
+
+    by_chance = len(choices) / 2
+    assert mean_place(teach=True) < 0.6 * by_chance
+    assert mean_place(teach=True) < mean_place(teach=False)
+
+
+def test_a_ranked_search_starts_from_what_is_known() -> None:
+    space = structured(MANY)
+    choices = {candidate_of(space, MANY, VNNI, choice).id: choice for choice in space.choices(MANY, VNNI)}
+    slower_half = sorted(choices, key=lambda candidate: invented_latency_us(choices[candidate]))[10:]
+    history = [
+        known(candidate_of(space, MANY, VNNI, choices[each]), invented_latency_us(choices[each]))
+        for each in slower_half
+    ]
+    search = RankedSearch(space, MANY, VNNI, history, seed=0)
+    first = search.propose()
+    assert first is not None
+    rest = [first, *proposals(search)]
+    fastest = min(rest, key=lambda candidate: invented_latency_us(choices[candidate.id]))
+    assert invented_latency_us(choices[first.id]) == invented_latency_us(choices[fastest.id])
+
+
+def test_an_evolutionary_search_proposes_nothing_twice() -> None:
+    search = EvolutionarySearch(GROUPED, TARGET, [], seed=0)
+    ids = []
+    for number in range(40):
+        candidate = search.propose()
+        assert candidate is not None
+        ids.append(candidate.id)
+        search.learn(candidate, None if number % 7 == 0 else 100.0 - number)
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_resumed_evolutionary_search_proposes_nothing_that_is_known() -> None:
+    first = EvolutionarySearch(GROUPED, TARGET, [], seed=0)
+    candidates = list(islice(iter(first.propose, None), 24))
+    history = [known(candidate, None if index % 5 == 0 else 50.0 + index) for index, candidate in enumerate(candidates)]
+    second = EvolutionarySearch(GROUPED, TARGET, history, seed=0)
+    fresh = list(islice(iter(second.propose, None), 24))
+    assert len({candidate.id for candidate in (*candidates, *fresh)}) == 48
+
+
+def test_an_evolutionary_search_of_a_tiny_space_ends() -> None:
+    pixel = Workload(batch=1, in_channels=2, height=1, width=1, out_channels=2, kernel_size=(1, 1), groups=2)
+    ids = [candidate.id for candidate in islice(iter(EvolutionarySearch(pixel, TARGET, [], seed=0).propose, None), 200)]
+    assert 0 < len(ids) == len(set(ids)) < 200
