@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 # Before NumPy is loaded, here and in the evaluators: a BLAS with threads of its own would disturb measurements.
@@ -67,27 +68,31 @@ class Attempt:
 
     def run(self) -> None:
         """Raises Cancelled, or TilewrightError when the service is away for too long."""
-        self._deliver_leftovers()
+        delivered = self._deliver_leftovers()
         peak = self._bench.peak_gmacs(self._target.isa) if has_peak(self._target.isa) else None
         for briefed in self._brief.workloads:
-            self._tune(briefed, peak)
+            self._tune(briefed, briefed.trials - delivered[briefed.workload.id], peak)
 
     def close(self) -> None:
         self._courier.close()
         self._journal.close()
 
-    def _deliver_leftovers(self) -> None:
-        """What an earlier attempt measured here but could not send; the service knows the rest already."""
+    def _deliver_leftovers(self) -> Counter[str]:
+        """Send what an earlier attempt measured here and could not send; how many trials of each workload that were."""
         records = list(self._journal.records())
-        open_ids = {briefed.workload.id for briefed in self._brief.workloads}
-        leftovers = [record for record in records if record.workload_id in open_ids]
-        for start in range(0, len(leftovers), BATCH):
-            self._client.send_records(RecordBatch(records=leftovers[start : start + BATCH]))
         self._log.rewrite(records)
+        delivered: Counter[str] = Counter()
+        for briefed in self._brief.workloads:
+            leftovers = [record for record in records if record.workload_id == briefed.workload.id]
+            for start in range(0, len(leftovers), BATCH):
+                stored = self._client.send_records(RecordBatch(records=leftovers[start : start + BATCH]))
+                delivered[briefed.workload.id] += stored.stored
+        return delivered
 
-    def _tune(self, briefed: BriefedWorkload, peak: float | None) -> None:
+    def _tune(self, briefed: BriefedWorkload, trials: int, peak: float | None) -> None:
         workload, started = briefed.workload, time.monotonic()
         self._lease.work_on(workload.id)
+        self._log.begin(workload)
         self._bench.prepare(workload, self._target)
         history = self._client.history(workload.id, self._target.isa)
         measured = [
@@ -103,7 +108,7 @@ class Attempt:
             self._report(workload, trial)
 
         known_best = min((latency for _, latency in measured), default=math.inf)
-        budget = Budget(briefed.trials, briefed.seconds, known_best, len(history.records))
+        budget = Budget(trials, briefed.seconds, known_best, len(history.records))
         stop_reason = tuning.search(
             self._bench, workload, self._target, history, budget, take_in, self._lease.ended.is_set
         )

@@ -57,25 +57,32 @@ class TuningLog:
         self._workloads = folder / "database_workload.json"
         self._records = folder / "database_tuning_record.json"
         self._definitions = folder / "workloads.jsonl"
+        drop_torn_line(self._definitions)
+        self._known = {workload.id: workload for workload in self._read_definitions()}
         self._lines: dict[tuple[str, str], int] = {}
         self._arguments: dict[tuple[str, str], Any] = {}
 
     def rewrite(self, records: Iterable[NewRecord]) -> None:
         """Begin anew from the journal: whatever a killed attempt left half written is gone."""
-        workloads = {workload.id: workload for workload in self._read_definitions()}
-        for file in (self._workloads, self._records, self._definitions):
+        for file in (self._workloads, self._records):
             file.write_text("")
         for record in records:
-            self.append(workloads[record.workload_id], record)
+            self.append(self._known[record.workload_id], record)
+
+    def begin(self, workload: Workload) -> None:
+        """Records of this workload follow. It is written down before the first of them is in the journal."""
+        if workload.id not in self._known:
+            self._known[workload.id] = workload
+            append_line(self._definitions, workload.canonical_json)
 
     def _read_definitions(self) -> Iterator[Workload]:
-        drop_torn_line(self._definitions)
         if self._definitions.exists():
             for line in self._definitions.read_text().splitlines():
                 yield Workload.model_validate_json(line)
 
     def append(self, workload: Workload, record: NewRecord) -> None:
         """Failures go in as MetaSchedule writes them, with a latency that no candidate has."""
+        self.begin(workload)
         line = self._line(workload, record.space)
         seconds = [latency / 1e6 for latency in record.latencies_us] or [1e10]
         target = json.loads(str(llvm_target(record.target.isa, record.target.threads)))
@@ -86,8 +93,6 @@ class TuningLog:
     def _line(self, workload: Workload, space: str) -> int:
         key = workload.id, space
         if key not in self._lines:
-            if workload.id not in {workload_id for workload_id, _ in self._lines}:
-                append_line(self._definitions, workload.canonical_json)
             function = definition(space, workload)
             module = ms.tune_context._normalize_mod(function)
             append_line(self._workloads, json.dumps(_plain(ms.database.Workload(module).as_json())))
