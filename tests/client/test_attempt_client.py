@@ -49,7 +49,7 @@ def test_lost_authority_is_told_at_once(server: ScriptedServer, code: str, kind:
 def test_the_history_is_asked_for_by_workload(server: ScriptedServer) -> None:
     server.replies(Reply(200, {"records": [], "incumbent": None}))
     assert attempt(server.url).history("a" * 64, Isa.X86_64).records == []
-    assert server.calls[0].path == f"/v1/jobs/7/attempts/2/history?workload_id={'a' * 64}"
+    assert server.calls[0].path == f"/v1/jobs/7/attempts/2/history?workload_id={'a' * 64}&isa=x86_64"
 
 
 def test_outcomes_and_results_need_no_answer(server: ScriptedServer) -> None:
