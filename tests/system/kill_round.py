@@ -1,0 +1,104 @@
+"""One round of cruelty: a job of 40 trials, a kill -9 at some instant, and what has to hold afterwards."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tilewright.contract import Record, Workload
+from tilewright.contract.jobs import Job, JobState
+
+from .examples import dense, grouped
+from .service_process import ServiceProcess
+
+TRIALS = 20
+"""For each of two workloads: too few for a plateau, so that a job is exactly 40 trials."""
+
+END_SECONDS = 90
+
+
+@dataclass
+class Round:
+    """What was seen of one job; `faults` is empty when every promise held."""
+
+    struck: bool = False
+    trials_before: int = 0
+    """Acknowledged records at the time of the kill."""
+    seconds: float = 0.0
+    attempts: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def workloads(number: int) -> list[Workload]:
+    """A structured space and the generic one, new for every number."""
+    return [dense(number), grouped(number)]
+
+
+def kill_attempt(service: ServiceProcess) -> bool:
+    return service.kill_attempt()
+
+
+def kill_worker(service: ServiceProcess) -> bool:
+    return service.kill_worker()
+
+
+def kill_server(service: ServiceProcess) -> bool:
+    service.kill()
+    service.start()
+    return True
+
+
+VICTIMS: dict[str, Callable[[ServiceProcess], bool]] = {
+    "attempt": kill_attempt,
+    "worker": kill_worker,
+    "server": kill_server,
+}
+
+
+def play(service: ServiceProcess, number: int, victim: str | None, delay_seconds: float) -> Round:
+    """Submit, strike after `delay_seconds` or as soon as the victim exists, wait for the end, and look."""
+    outcome, asked = Round(), workloads(number)
+    acknowledged: dict[int, Record] = {}
+    began = time.monotonic()
+    job = service.hub.submit(asked, trials=TRIALS).job
+    while not job.state.is_final and time.monotonic() - began < END_SECONDS:
+        acknowledged.update(service.records(job.id))
+        if victim is not None and not outcome.struck and time.monotonic() - began >= delay_seconds:
+            outcome.trials_before = len(acknowledged)
+            outcome.struck = VICTIMS[victim](service)
+        time.sleep(0.05)
+        job = service.hub.client.job(job.id)
+    outcome.seconds = time.monotonic() - began
+    outcome.attempts = job.attempt
+    outcome.faults = [*_faults_of(service, job, acknowledged), *_unserved(service, asked)]
+    return outcome
+
+
+def _faults_of(service: ServiceProcess, job: Job, acknowledged: dict[int, Record]) -> list[str]:
+    records = service.records(job.id)
+    journal = service.measured(job.id)
+    stored = {(record.workload_id, record.candidate) for record in records.values()}
+    identities = [
+        (record.workload_id, record.target, record.provenance.host_class, record.candidate)
+        for record in records.values()
+    ]
+    checks = {
+        f"the job is {job.state}: {job.reason}": job.state is not JobState.FINISHED,
+        "an acknowledged record is gone or another": any(
+            records.get(each) != acknowledged[each] for each in acknowledged
+        ),
+        "a measured record was not delivered": not set(journal) <= stored,
+        f"records twice: {_twice(identities)}": bool(_twice(identities)),
+        f"measured twice: {_twice(journal)}": bool(_twice(journal)),
+        f"{len(records)} records, {job.progress.trials} trials": not len(records) == job.progress.trials == 2 * TRIALS,
+        f"left over: {service.attempts_left_over()}": bool(service.attempts_left_over()),
+    }
+    return [fault for fault, found in checks.items() if found]
+
+
+def _unserved(service: ServiceProcess, asked: Sequence[Workload]) -> list[str]:
+    return [f"no schedule for {workload.name}" for workload in asked if service.hub.best(workload) is None]
+
+
+def _twice(items: Sequence[object]) -> list[object]:
+    return [item for item, count in Counter(items).items() if count > 1]

@@ -1,0 +1,127 @@
+"""Submit, wait, load, run: the real service, the real worker, real kernels."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tilewright import errors
+from tilewright.contract import Workload
+from tilewright.contract.jobs import JobState, WorkloadState
+from tilewright_kernels.numerics import Quantization, reference
+
+from .examples import dense, grouped
+from .service_process import ServiceProcess
+
+TINY = Workload(batch=1, in_channels=16, height=16, width=16, out_channels=32, kernel_size=(3, 3))
+
+
+def assert_exact(service: ServiceProcess, workload: Workload, threads: int = 1) -> None:
+    random = np.random.default_rng(1)
+    values = Quantization(
+        random.integers(-128, 128, workload.weight_shape).astype(np.int8),
+        random.integers(-1000, 1000, workload.out_channels).astype(np.int32),
+        random.uniform(0.0005, 0.005, workload.out_channels).astype(np.float32),
+        data_zero_point=7,
+        out_zero_point=120,
+    )
+    x = random.integers(0, 256, workload.input_shape).astype(np.uint8)
+    conv = service.hub.load(workload, threads=threads, strict=True)
+    packed = conv.pack(values.weight, bias=values.bias, scale=values.scale, data_zero_point=7, out_zero_point=120)
+    np.testing.assert_array_equal(packed(x), reference(workload, x, values))
+
+
+@pytest.mark.parametrize("workload", [TINY, grouped()], ids=["dense", "grouped"])
+def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: ServiceProcess, workload: Workload) -> None:
+    job = service.hub.submit(workload, trials=5).wait(timeout=60)
+    [tuned] = job.workloads
+    assert tuned.state is WorkloadState.DONE
+    assert tuned.stop_reason == "trials"
+    records = service.records(job.id)
+    assert len(records) == job.progress.trials == tuned.trials == 5
+    schedule = service.hub.best(workload, strict=True)
+    assert schedule is not None
+    assert schedule.id == tuned.schedule_id
+    assert schedule.candidate in {record.candidate for record in records.values()}
+    assert len(schedule.verification.inputs) == 7
+    assert schedule.default_latency_us is not None
+    assert_exact(service, workload)
+
+
+def test_the_same_request_again_is_the_same_job(service: ServiceProcess) -> None:
+    workload = dense(1)
+    first = service.hub.submit(workload, trials=4).wait(timeout=60)
+    for trials in (4, 3):
+        again = service.hub.submit(workload, trials=trials)
+        assert again.id == first.id
+        assert again.state is JobState.FINISHED
+    assert len(service.records(first.id)) == 4
+
+
+def test_more_trials_go_on_where_the_last_job_stopped(service: ServiceProcess) -> None:
+    workload = dense(2)
+    first = service.hub.submit(workload, trials=4).wait(timeout=60)
+    second = service.hub.submit(workload, trials=6).wait(timeout=60)
+    assert second.id != first.id
+    measured = [*service.measured(first.id), *service.measured(second.id)]
+    assert len(measured) == len(set(measured)) == 10
+    best = [each.workloads[0].best_latency_us for each in (first, second)]
+    assert None not in best
+    assert_exact(service, workload)
+
+
+def test_a_small_space_is_searched_to_its_end(service: ServiceProcess) -> None:
+    workload = dense(3, height=1, width=1, kernel_size=(1, 1), padding=(0, 0, 0, 0), out_channels=16)
+    job = service.hub.submit(workload, trials=1000).wait(timeout=60)
+    assert job.workloads[0].stop_reason in ("exhausted", "plateau")
+    again = service.hub.submit(workload, trials=1001).wait(timeout=60)
+    assert again.workloads[0].stop_reason in ("exhausted", "plateau")
+    assert again.state is JobState.FINISHED
+    measured = [*service.measured(job.id), *service.measured(again.id)]
+    assert len(measured) == len(set(measured))
+
+
+def test_seconds_end_a_search(service: ServiceProcess) -> None:
+    job = service.hub.submit(grouped(1), trials=10_000, seconds=1).wait(timeout=60)
+    assert job.workloads[0].stop_reason == "seconds"
+    assert job.workloads[0].seconds is not None
+    assert job.workloads[0].seconds < 5
+
+
+def test_a_cancelled_job_ends_within_seven_seconds_and_keeps_its_records(service: ServiceProcess) -> None:
+    handle = service.hub.submit([grouped(2), grouped(3), grouped(4)], trials=10_000)
+    while handle.refresh().progress.trials < 3:
+        time.sleep(0.1)
+    acknowledged = service.records(handle.id)
+    asked = time.monotonic()
+    handle.cancel()
+    with pytest.raises(errors.JobCancelled):
+        handle.wait(timeout=20)
+    assert time.monotonic() - asked < 7
+    assert acknowledged.items() <= service.records(handle.id).items()
+    assert service.attempts_left_over() == []
+
+
+def test_two_threads_are_tuned_apart_from_one(service: ServiceProcess) -> None:
+    if next(iter(service.hub.client.workers())).cores < 2:
+        pytest.skip("this machine has one core")
+    workload = dense(5)
+    job = service.hub.submit(workload, trials=4, threads=2).wait(timeout=60)
+    assert job.progress.trials == 4
+    assert service.hub.best(workload, threads=1) is None
+    schedule = service.hub.best(workload, threads=2)
+    assert schedule is not None
+    assert schedule.target.threads == 2
+    assert_exact(service, workload, threads=2)
+
+
+def test_more_threads_than_cores_wait_and_say_so(service: ServiceProcess) -> None:
+    handle = service.hub.submit(TINY, threads=256)
+    deadline = time.monotonic() + 5
+    while handle.refresh().reason is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert handle.state is JobState.QUEUED
+    assert "more threads" in str(handle.job.reason)
+    handle.cancel()
+    with pytest.raises(errors.JobCancelled):
+        handle.wait(timeout=7)
