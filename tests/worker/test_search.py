@@ -12,7 +12,7 @@ from tilewright_worker.search import Search, search_for
 from tilewright_worker.search.evolutionary import EvolutionarySearch
 from tilewright_worker.search.ranked import RankedSearch
 
-from .examples import GROUPED, TARGET, candidate_of
+from .examples import GROUPED, TARGET, candidate_of, does_not_apply, tiled
 
 MANY = Workload(
     batch=1, in_channels=64, height=16, width=16, out_channels=128, kernel_size=(3, 3), padding=(1, 1, 1, 1)
@@ -135,6 +135,15 @@ def test_a_resumed_evolutionary_search_proposes_nothing_that_is_known() -> None:
     second = EvolutionarySearch(GROUPED, TARGET, history, seed=0)
     fresh = list(islice(iter(second.propose, None), 24))
     assert len({candidate.id for candidate in (*candidates, *fresh)}) == 48
+
+
+def test_a_known_trace_that_does_not_apply_any_more_is_passed_over() -> None:
+    search = EvolutionarySearch(
+        GROUPED, TARGET, [known(does_not_apply(), 10.0), known(tiled(4, GROUPED), 20.0)], seed=0
+    )
+    candidate = search.propose()
+    assert candidate is not None
+    assert candidate.id not in {does_not_apply().id, tiled(4, GROUPED).id}
 
 
 def test_an_evolutionary_search_of_a_tiny_space_ends() -> None:

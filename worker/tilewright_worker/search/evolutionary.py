@@ -72,10 +72,10 @@ class EvolutionarySearch:
 
     def propose(self) -> Candidate | None:
         for _ in range(EMPTY_BATCHES):
+            if not self._batch and not self._breed():
+                return None
             if self._batch:
                 return self._batch.pop(0)
-            if not self._breed():
-                return None
         return None
 
     def learn(self, candidate: Candidate, latency_us: float | None) -> None:
@@ -106,7 +106,10 @@ class EvolutionarySearch:
         for record in known:
             if record.space == GenericSpace.name and record.latency_us is not None and record.trace:
                 sch = Schedule(self._context.mod)
-                Trace.apply_json_to_schedule(record.trace, sch)
+                try:
+                    Trace.apply_json_to_schedule(record.trace, sch)
+                except Exception:  # TVM's errors have no common type; a trace of another version has nothing to teach
+                    continue
                 measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
                 self._model.add(self._judge.features(self._context, [measurable])[0], record.latency_us)
                 self._commit(sch.trace, record.latency_us, measurable.args_info)
