@@ -22,13 +22,14 @@ SERVE = (sys.executable, "-c", "from tilewright.cli import main; main()", "serve
 class ServiceProcess:
     """`tilewright serve` with data, logs and core locks under `place`."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, **environment: str) -> None:
         self.logs_dir = place / "logs"
         self._command = (*SERVE, "--data-dir", str(place / "data"))
         self._environment = {
             **os.environ,
             "TILEWRIGHT_LOGS_DIR": str(self.logs_dir),
             "TILEWRIGHT_LOCKS_DIR": str(place / "locks"),
+            **environment,
         }
         self.start()
 
@@ -65,6 +66,9 @@ class ServiceProcess:
                     found.append(process)
         return found
 
+    def has_worker(self) -> bool:
+        return any(self.hub.client.workers())
+
     def attempt_processes(self) -> list[psutil.Process]:
         """Attempts and evaluators, wherever they hang in the tree: they are told where to leave their logs."""
         return [process for process in psutil.process_iter() if self._is_of_attempt(process)]
@@ -97,8 +101,8 @@ class ServiceProcess:
 
 
 @contextmanager
-def running_service(place: Path) -> Iterator[ServiceProcess]:
-    service = ServiceProcess(place)
+def running_service(place: Path, **environment: str) -> Iterator[ServiceProcess]:
+    service = ServiceProcess(place, **environment)
     try:
         yield service
     finally:
