@@ -24,6 +24,7 @@ class ServiceProcess:
 
     def __init__(self, place: Path, **environment: str) -> None:
         self.logs_dir = place / "logs"
+        self._complaints = place / "service.log"
         self._command = (*SERVE, "--data-dir", str(place / "data"))
         self._environment = {
             **os.environ,
@@ -34,10 +35,13 @@ class ServiceProcess:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, env=self._environment, stdout=subprocess.PIPE, text=True)
+        with self._complaints.open("a") as complaints:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdout=subprocess.PIPE, stderr=complaints, text=True
+            )
         assert self.process.stdout is not None
         address = re.search(r"http://[0-9.:]+", self.process.stdout.readline())
-        assert address is not None, "the service did not start"
+        assert address is not None, self._complaints.read_text()
         self.hub = tilewright.connect(address.group())
 
     def stop(self) -> int:
