@@ -57,8 +57,8 @@ def test_the_same_request_again_is_the_same_job(service: ServiceProcess) -> None
     assert len(service.records(first.id)) == 5
 
 
-@pytest.mark.parametrize("workload", [TINY, grouped()], ids=["dense", "grouped"])
-def test_more_trials_go_on_where_the_last_job_stopped(service: ServiceProcess, workload: Workload) -> None:
+def test_more_trials_go_on_where_the_last_job_stopped(service: ServiceProcess) -> None:
+    workload = grouped()
     first = service.hub.submit(workload, trials=2).wait(timeout=60)
     second = service.hub.submit(workload, trials=6).wait(timeout=60)
     assert second.id != first.id
