@@ -22,7 +22,6 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.host import this_host
 from tilewright_kernels.kernel import Kernel
-from tilewright_kernels.peak import has_peak
 from tilewright_kernels.threads import use_threads
 from tilewright_worker import tuning
 from tilewright_worker.budget import Budget
@@ -125,7 +124,7 @@ def main() -> None:
     use_threads(target.threads)
     layers = []
     with Bench(Cores.of_this_process(target.threads)) as bench:
-        peak = bench.peak_gmacs(target.isa) if has_peak(target.isa) else 0.0
+        peak = bench.peak_gmacs(target.isa)
         print(f"{this_host().host_class}, {target.isa}, {target.threads} thread(s), peak {peak:.0f} GMAC/s a core")
         for workload, occurrences in network_workloads(options.network, options.batch):
             layers.append(measure(bench, workload, occurrences, target, options.trials, peak))

@@ -9,36 +9,43 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tilewright.contract.target import Isa
 from tilewright_kernels.definitions.epilogue import narrow
-
-DOT = {Isa.AVX512_VNNI: "tilewright_vpdpbusd_512", Isa.AVX_VNNI: "tilewright_vpdpbusd_256"}
-"""sum[lane] += dot(u8 data[4], s8 weight[lane, 4]): one `vpdpbusd`, 16 or 8 lanes."""
-
-LANES = {Isa.AVX512_VNNI: 16, Isa.AVX_VNNI: 8}
-
-INSTRUCTIONS = {
-    Isa.AVX512_VNNI: "llvm.x86.avx512.vpdpbusd.512",
-    Isa.AVX_VNNI: "llvm.x86.avx512.vpdpbusd.256",
-}
+from tilewright_kernels.dots import DOTS
+from tilewright_kernels.vectors import llvm
 
 PACK_WORDS = "llvm.x86.avx512.packssdw.512"
 NARROWED = {"uint8": "llvm.x86.avx512.packuswb.512", "int8": "llvm.x86.avx512.packsswb.512"}
 CURRENT_ROUNDING = 4
 
 
-def _dot_description(lanes):
+def multiply_add(dot, total, data, weight):
+    """One dot product: vectors of `lanes` sums, and of data and weights, `products` for each lane."""
+    sums = f"int32x{dot.lanes}"
+    if dot.accumulates:
+        return llvm(dot.instruction, sums, total, data, weight)
+    return total + llvm(dot.instruction, sums, data, weight)
+
+
+def _broadcast(dot, data, place=(0,)):
+    """The few data of a dot product in every lane: as one 32-bit element, so that a single vpbroadcastd fills it."""
+    together = T.reinterpret(data.vload(list(place), f"{dot.data_dtype}x{dot.products}"), dtype="int32")
+    return T.reinterpret(T.broadcast(together, dot.lanes), dtype=f"{dot.data_dtype}x{dot.macs}")
+
+
+def _dot_description(dot):
+    lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
+
     @T.prim_func(s_tir=True)
     def description(
-        data: T.Buffer((4,), "uint8", align=1, offset_factor=1),
-        weight: T.Buffer((lanes, 4), "int8", offset_factor=1),
+        data: T.Buffer((products,), data_dtype, align=1, offset_factor=1),
+        weight: T.Buffer((lanes, products), weight_dtype, offset_factor=1),
         total: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
     ):
         with T.sblock("root"):
-            T.reads(total[0:lanes], data[0:4], weight[0:lanes, 0:4])
+            T.reads(total[0:lanes], data[0:products], weight[0:lanes, 0:products])
             T.writes(total[0:lanes])
             for lane in T.serial(0, lanes):
-                for tap in T.serial(0, 4):
+                for tap in T.serial(0, products):
                     with T.sblock("update"):
                         vl, vt = T.axis.remap("SR", [lane, tap])
                         total[vl] = total[vl] + T.cast(data[vt], "int32") * T.cast(weight[vl, vt], "int32")
@@ -46,27 +53,68 @@ def _dot_description(lanes):
     return description
 
 
-def _dot_implementation(lanes, instruction):
-    sums, bytes_, signed = f"int32x{lanes}", f"uint8x{lanes * 4}", f"int8x{lanes * 4}"
+def _dot_implementation(dot):
+    lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
 
     @T.prim_func(s_tir=True)
     def implementation(
-        data: T.Buffer((4,), "uint8", align=1, offset_factor=1),
-        weight: T.Buffer((lanes, 4), "int8", offset_factor=1),
+        data: T.Buffer((products,), data_dtype, align=1, offset_factor=1),
+        weight: T.Buffer((lanes, products), weight_dtype, offset_factor=1),
         total: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
     ):
         with T.sblock("root"):
-            T.reads(total[0:lanes], data[0:4], weight[0:lanes, 0:4])
+            T.reads(total[0:lanes], data[0:products], weight[0:lanes, 0:products])
             T.writes(total[0:lanes])
-            # The four data bytes become one 32-bit element so that a single vpbroadcastd fills the vector.
-            total[T.ramp(T.int32(0), 1, lanes)] = T.call_llvm_pure_intrin(
-                T.llvm_lookup_intrinsic_id(instruction),
-                total.vload([0], dtype=sums),
-                T.reinterpret(
-                    T.broadcast(T.reinterpret(data.vload([0], "uint8x4"), dtype="int32"), lanes), dtype=bytes_
-                ),
-                weight.vload([0, 0], dtype=signed),
-                dtype=sums,
+            total[T.ramp(T.int32(0), 1, lanes)] = multiply_add(
+                dot,
+                total.vload([0], dtype=f"int32x{lanes}"),
+                _broadcast(dot, data),
+                weight.vload([0, 0], dtype=f"{weight_dtype}x{dot.macs}"),
+            )
+
+    return implementation
+
+
+def _lane_dot_description(dot):
+    lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
+
+    @T.prim_func(s_tir=True)
+    def description(
+        data: T.Buffer((lanes * products,), data_dtype, offset_factor=1),
+        weight: T.Buffer((lanes, products), weight_dtype, offset_factor=1),
+        total: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
+    ):
+        with T.sblock("root"):
+            T.reads(total[0:lanes], data[0 : lanes * products], weight[0:lanes, 0:products])
+            T.writes(total[0:lanes])
+            for lane in T.serial(0, lanes):
+                for tap in T.serial(0, products):
+                    with T.sblock("update"):
+                        vl, vt = T.axis.remap("SR", [lane, tap])
+                        total[vl] = total[vl] + T.cast(data[vl * products + vt], "int32") * T.cast(
+                            weight[vl, vt], "int32"
+                        )
+
+    return description
+
+
+def _lane_dot_implementation(dot):
+    lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
+
+    @T.prim_func(s_tir=True)
+    def implementation(
+        data: T.Buffer((lanes * products,), data_dtype, offset_factor=1),
+        weight: T.Buffer((lanes, products), weight_dtype, offset_factor=1),
+        total: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
+    ):
+        with T.sblock("root"):
+            T.reads(total[0:lanes], data[0 : lanes * products], weight[0:lanes, 0:products])
+            T.writes(total[0:lanes])
+            total[T.ramp(T.int32(0), 1, lanes)] = multiply_add(
+                dot,
+                total.vload([0], dtype=f"int32x{lanes}"),
+                data.vload([0], dtype=f"{data_dtype}x{dot.macs}"),
+                weight.vload([0, 0], dtype=f"{weight_dtype}x{dot.macs}"),
             )
 
     return implementation
@@ -110,10 +158,10 @@ def _narrow_implementation(out_dtype, groups):
         integers = [_rounded(T.min(_row(total, g, "float32") * _row(scale, g), highest)) for g in range(groups)]
         zero_point = T.broadcast(T.Cast("int16", output[0]), 32)
         words = [
-            _llvm("llvm.sadd.sat.v32i16", "int16x32", _llvm(PACK_WORDS, "int16x32", low, high), zero_point)
+            llvm("llvm.sadd.sat.v32i16", "int16x32", llvm(PACK_WORDS, "int16x32", low, high), zero_point)
             for low, high in zip(integers[::2], integers[1::2], strict=True)
         ]
-        packed = _llvm(NARROWED[out_dtype], "int8x64", words[0], words[-1])
+        packed = llvm(NARROWED[out_dtype], "int8x64", words[0], words[-1])
         ordered = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
         lowest = T.broadcast(T.Cast(out_dtype, output[0] + output[1]), 16 * groups)
         return T.max(T.reinterpret(ordered, dtype=f"{out_dtype}x{16 * groups}"), lowest)
@@ -140,7 +188,7 @@ def _row(buffer, group, as_dtype="float32"):
 
 def _rounded(vector):
     """float32 to int32, half to even: the rounding that MXCSR is in, which TVM and NumPy leave at its default."""
-    return _llvm(
+    return llvm(
         "llvm.x86.avx512.mask.cvtps2dq.512",
         "int32x16",
         vector,
@@ -150,15 +198,11 @@ def _rounded(vector):
     )
 
 
-def _llvm(name, dtype, *arguments):
-    return T.call_llvm_pure_intrin(T.llvm_lookup_intrinsic_id(name), *arguments, dtype=dtype)
-
-
 def register() -> None:
     """Make the intrinsics known to TVM; whatever replays a trace in this process needs them. Idempotent."""
-    for isa, instruction in INSTRUCTIONS.items():
-        lanes = LANES[isa]
-        TensorIntrin.register(DOT[isa], _dot_description(lanes), _dot_implementation(lanes, instruction), override=True)
+    for dot in DOTS.values():
+        TensorIntrin.register(dot.name, _dot_description(dot), _dot_implementation(dot), override=True)
+        TensorIntrin.register(dot.lane_name, _lane_dot_description(dot), _lane_dot_implementation(dot), override=True)
     for out_dtype in NARROWED:
         for groups in (2, 4):
             TensorIntrin.register(
@@ -169,31 +213,32 @@ def register() -> None:
             )
 
 
-def dot_loop(lanes, chains, rounds):
-    """A function that does nothing but dot products: `chains` independent sums, `rounds` products each."""
-    isa = next(isa for isa, count in LANES.items() if count == lanes)
-    instruction = INSTRUCTIONS[isa]
-    sums, bytes_, signed = f"int32x{lanes}", f"uint8x{lanes * 4}", f"int8x{lanes * 4}"
+def dot_loop(dot, chains, rounds):
+    """A function that does nothing but dot products: `chains` independent sums, `rounds` products each.
+
+    The data change from round to round. Where adding is an instruction of its own the weights change from chain to
+    chain too, or the product would be computed once for all chains.
+    """
+    lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
 
     @T.prim_func(s_tir=True)
     def main(
-        data: T.Buffer((4,), "uint8"), weight: T.Buffer((lanes, 4), "int8"), out: T.Buffer((chains, lanes), "int32")
+        data: T.Buffer((rounds, products), data_dtype),
+        weight: T.Buffer((chains, lanes, products), weight_dtype),
+        out: T.Buffer((chains, lanes), "int32"),
     ):
         T.func_attr({"tirx.noalias": True})
         with T.sblock("root"):
             total = T.sblock_alloc_buffer((chains, lanes), "int32", scope="local")
             for chain in T.unroll(chains):
                 total[chain, T.ramp(0, 1, lanes)] = T.broadcast(chain, lanes)
-            for _ in T.serial(rounds):
+            for turn in T.serial(rounds):
                 for chain in T.unroll(chains):
-                    total[chain, T.ramp(0, 1, lanes)] = T.call_llvm_pure_intrin(
-                        T.llvm_lookup_intrinsic_id(instruction),
-                        total.vload([chain, 0], dtype=sums),
-                        T.reinterpret(
-                            T.broadcast(T.reinterpret(data.vload([0], "uint8x4"), dtype="int32"), lanes), dtype=bytes_
-                        ),
-                        weight.vload([0, 0], dtype=signed),
-                        dtype=sums,
+                    total[chain, T.ramp(0, 1, lanes)] = multiply_add(
+                        dot,
+                        total.vload([chain, 0], dtype=f"int32x{lanes}"),
+                        _broadcast(dot, data, [turn, 0]),
+                        weight.vload([0 if dot.accumulates else chain, 0, 0], dtype=f"{weight_dtype}x{dot.macs}"),
                     )
             for chain in T.unroll(chains):
                 out[chain, T.ramp(0, 1, lanes)] = total[chain, T.ramp(0, 1, lanes)]

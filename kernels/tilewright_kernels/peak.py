@@ -7,27 +7,24 @@ import numpy as np
 import tvm
 
 from tilewright.contract.target import Isa
-from tilewright_kernels.intrinsics import LANES, dot_loop
+from tilewright_kernels.dots import DOTS
+from tilewright_kernels.intrinsics import dot_loop
 from tilewright_kernels.isa import llvm_target
 
-ROUNDS = 20_000
-CHAINS = 12
-"""Independent sums, enough for 4-5 cycles of latency at two instructions a cycle."""
-
-
-def has_peak(isa: Isa) -> bool:
-    """Whether a peak is defined for this path: those with a dot-product instruction."""
-    return isa in LANES
+ROUNDS = 4_000
+CHAINS = {True: 12, False: 6}
+"""Independent sums: where the instruction adds itself, enough for 4-5 cycles of latency at two a cycle."""
 
 
 @cache
 def peak_gmacs(isa: Isa, repeats: int = 15) -> float:
     """10^9 multiply-adds per second of one core, on the core that the caller runs on; the best of `repeats` runs."""
-    lanes = LANES[isa]
-    loop = dot_loop(lanes, CHAINS, ROUNDS)  # type: ignore[no-untyped-call]
+    dot = DOTS[isa]
+    chains = CHAINS[dot.accumulates]
+    loop = dot_loop(dot, chains, ROUNDS)  # type: ignore[no-untyped-call]
     module = tvm.tirx.build(loop, llvm_target(isa))
-    data = tvm.runtime.tensor(np.ones(4, np.uint8))
-    weight = tvm.runtime.tensor(np.ones((lanes, 4), np.int8))
-    total = tvm.runtime.tensor(np.zeros((CHAINS, lanes), np.int32))
-    seconds: float = module.time_evaluator("main", tvm.cpu(), number=3, repeat=repeats)(data, weight, total).min
-    return ROUNDS * CHAINS * lanes * 4 / seconds / 1e9
+    data = tvm.runtime.tensor(np.ones((ROUNDS, dot.products), dot.data_dtype))
+    weight = tvm.runtime.tensor(np.ones((chains, dot.lanes, dot.products), dot.weight_dtype))
+    total = tvm.runtime.tensor(np.zeros((chains, dot.lanes), np.int32))
+    seconds: float = module.time_evaluator("main", tvm.cpu(), number=15, repeat=repeats)(data, weight, total).min
+    return ROUNDS * chains * dot.macs / seconds / 1e9

@@ -11,6 +11,7 @@ from tilewright_kernels.build import Candidate
 from tilewright_kernels.isa import host_isas
 from tilewright_kernels.kernel import Kernel
 from tilewright_kernels.spaces import StructuredSpace, space_of
+from tilewright_worker.verification import GuardedOutput
 
 from .cases import chosen_candidate, evolved_candidate, random_case
 from .references import HAS_EXACT_ONNX_RUNTIME, int64_result, onnx_runtime_result
@@ -74,7 +75,9 @@ def test_every_kernel_equals_onnx_runtime_and_int64_arithmetic(
     target = Target(isa=isa)
     case = random_case(workload, seed)
     candidate = tuned_candidate if is_tuned else default_candidate
-    result = case.run(Kernel(workload, target, candidate(workload, target, seed)))
+    guarded = GuardedOutput(workload)
+    result = case.run(Kernel(workload, target, candidate(workload, target, seed)), out=guarded.array)
+    assert guarded.is_intact(), "the kernel writes outside its output"
     np.testing.assert_array_equal(result, int64_result(case))
     if HAS_EXACT_ONNX_RUNTIME:
         np.testing.assert_array_equal(result, onnx_runtime_result(case))

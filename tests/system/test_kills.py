@@ -22,7 +22,6 @@ def test_a_job_ends_well_when_something_is_killed(service: ServiceProcess, victi
     assert outcome.faults == []
 
 
-@pytest.mark.xfail(reason="Dask's cluster closes a nanny whose worker is away again lost-worker-timeout after a loss")
 def test_a_worker_that_is_killed_again_comes_back_again(tmp_path: Path) -> None:
     with running_service(tmp_path, DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="2s") as service:
         assert service.kill_worker()

@@ -37,7 +37,6 @@ from tilewright.contract.workload import Workload
 from tilewright.errors import ScheduleChanged, TilewrightError
 from tilewright_kernels.build import Candidate, scheduled
 from tilewright_kernels.host import this_host
-from tilewright_kernels.peak import has_peak
 from tilewright_worker import tuning
 from tilewright_worker.budget import Budget
 from tilewright_worker.cores import Cores
@@ -69,7 +68,7 @@ class Attempt:
     def run(self) -> None:
         """Raises Cancelled, or TilewrightError when the service is away for too long."""
         delivered = self._deliver_leftovers()
-        peak = self._bench.peak_gmacs(self._target.isa) if has_peak(self._target.isa) else None
+        peak = self._bench.peak_gmacs(self._target.isa)
         for briefed in self._brief.workloads:
             self._tune(briefed, briefed.trials - delivered[briefed.workload.id], peak)
 

@@ -11,6 +11,8 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.kernel import Kernel, PackedConv
 from tilewright_kernels.numerics import QUANTIZED_RANGE, REFERENCE, Array, Quantization, reference
 
+GUARD, GUARD_BYTES = 0xA5, 4096
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -30,17 +32,36 @@ class Inputs:
 
 
 def verify(kernel: Kernel) -> Verdict:
-    """Run the built kernel on all inputs; every element has to equal the reference."""
-    names, elements = [], 0
+    """Run the built kernel on all inputs: every element has to equal the reference, and no other byte may change."""
+    names, elements, guarded = [], 0, GuardedOutput(kernel.workload)
     for inputs in gate_inputs(kernel.workload):
         expected = reference(kernel.workload, inputs.data, inputs.values)
-        actual = PackedConv(kernel, kernel.arguments(inputs.values))(inputs.data)
+        actual = PackedConv(kernel, kernel.arguments(inputs.values))(inputs.data, out=guarded.array)
+        if not guarded.is_intact():
+            return Verdict(None, f"the kernel writes outside its output for {inputs.name}")
         different = int(np.count_nonzero(actual != expected))
         if different:
             return Verdict(None, f"{different} of {expected.size} elements differ for {inputs.name}")
         names.append(inputs.name)
         elements += expected.size
     return Verdict(Verification(reference=REFERENCE, inputs=names, elements=elements))
+
+
+class GuardedOutput:
+    """An output array with memory around it that a kernel has no business in.
+
+    LLVM has made kernels that write a few bytes too many: their results were right, and the heap was not.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        dtype = np.dtype(workload.out_dtype)
+        size = int(np.prod(workload.output_shape)) * dtype.itemsize
+        memory = np.full(size + 2 * GUARD_BYTES, GUARD, np.uint8)
+        self._before, middle, self._after = np.split(memory, [GUARD_BYTES, GUARD_BYTES + size])
+        self.array = middle.view(dtype).reshape(workload.output_shape)
+
+    def is_intact(self) -> bool:
+        return bool((self._before == GUARD).all() and (self._after == GUARD).all())
 
 
 def gate_inputs(workload: Workload) -> Iterator[Inputs]:

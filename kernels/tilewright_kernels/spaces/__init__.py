@@ -4,9 +4,16 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright_kernels.spaces.dense import DenseSpace
 from tilewright_kernels.spaces.generic import GenericSpace
+from tilewright_kernels.spaces.lanewise import LanewiseSpace
+from tilewright_kernels.spaces.rows import RowsSpace
 from tilewright_kernels.spaces.space import Choice, Space, StructuredSpace
 
-SPACES: tuple[Space, ...] = (DenseSpace(Isa.AVX512_VNNI), GenericSpace())
+SPACES: tuple[Space, ...] = (
+    *(RowsSpace(isa) for isa in Isa),
+    *(DenseSpace(isa) for isa in Isa),
+    *(LanewiseSpace(isa) for isa in Isa),
+    GenericSpace(),
+)
 """All spaces; the first that covers a workload schedules it, and the generic one covers everything."""
 
 __all__ = ["SPACES", "Choice", "GenericSpace", "Space", "StructuredSpace", "space_named", "space_of"]

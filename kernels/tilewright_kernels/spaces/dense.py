@@ -6,7 +6,7 @@ The loop nest, outermost first (`order` permutes the first four):
     image, row tile, channel-block tile, column tile      where in the output
       kernel row, kernel column, channel quad             the reduction
         row, column, block                                the register tile, unrolled
-          one dot-product instruction                     16 (AVX-512) or 8 (AVX-VNNI) channels x 4 products
+          one dot-product instruction                     such as 16 channels x 4 products
       requantise the tile and store it
 """
 
@@ -18,13 +18,19 @@ import numpy as np
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels import intrinsics
-from tilewright_kernels.definitions.dense import QUAD, DenseShape, dense, fills_blocks, reads_data_directly
+from tilewright_kernels.definitions.dense import (
+    DenseShape,
+    dense,
+    fills_blocks,
+    group_in,
+    group_out,
+    reads_data_directly,
+)
+from tilewright_kernels.dots import DOTS, Dot
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace
-
-REGISTERS = {Isa.AVX512_VNNI: 32, Isa.AVX_VNNI: 16}
 
 ORDERS = (
     ("image", "blocks", "rows", "columns"),  # a block of weights stays in L1/L2 for the whole image
@@ -47,25 +53,36 @@ SHARED = (1, 2, 3, 4)
 
 
 class DenseSpace(StructuredSpace):
-    """groups = 1, any channels, stride, padding, dilation and batch."""
+    """Groups of many channels, or one; any stride, padding, dilation and batch."""
+
+    stages_by_image = True
 
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"dense_{isa.value}"
-        self.lanes = intrinsics.LANES[isa]
-        self.registers = REGISTERS[isa]
+        self.dot = DOTS[isa]
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
-        return isa is self.isa and workload.groups == 1
+        return isa is self.isa and (workload.groups == 1 or group_out(workload) >= self.dot.lanes // 2)
 
     def define(self, workload: Workload) -> Any:
-        return dense(workload, self.lanes)
+        return dense(workload, self.dot)
 
     def constants(self, workload: Workload, values: Quantization) -> list[Array]:
-        return pack_constants(workload, values, self.lanes)
+        return pack_constants(workload, values, self.dot)
+
+    def shape(self, workload: Workload) -> DenseShape:
+        return DenseShape.of(workload, self.dot)
+
+    def needs_stage(self, workload: Workload) -> bool:
+        return not reads_data_directly(workload, self.dot)
+
+    def stage_vector(self, workload: Workload) -> int:
+        """How many bytes of the stage one copy moves: as many as are all inside the image or all outside."""
+        return gcd(group_in(workload), 64)
 
     def choices(self, workload: Workload, target: Target) -> list[Choice]:
-        shape = DenseShape.of(workload, self.lanes)
+        shape = self.shape(workload)
         found = [
             {"rows": rows, "columns": columns, "blocks": blocks, "order": order, "shared": shared}
             for rows, columns, blocks in self._tiles(shape)
@@ -83,7 +100,7 @@ class DenseSpace(StructuredSpace):
             for rows in divisors(shape.out_height)
             if rows == 1 or rows * columns <= MOST_SQUARE_PIXELS or columns == shape.out_width
             for blocks in divisors(shape.channel_blocks)
-            if rows * columns * blocks + blocks + 1 <= self.registers
+            if rows * columns * blocks + blocks + 1 <= self.dot.registers
         ]
         # Fewer than 8 sums cannot hide the 4-5 cycles of a dot product issued twice a cycle.
         enough = min(max(map(prod, tiles)), 8)
@@ -93,7 +110,7 @@ class DenseSpace(StructuredSpace):
         """Cycles a dot product in a simple model: loads and dot products compete for two ports each."""
         rows, columns, blocks, order = (choice[name] for name in ("rows", "columns", "blocks", "order"))
         sums, loads = rows * columns * blocks, rows * columns + blocks
-        products = workload.reduction / QUAD
+        products = workload.reduction / self.dot.products
         cost = max(sums / 2, loads / 2, LATENCY_CYCLES) / sums
         cost += NARROWING_CYCLES[gcd(blocks, 4)] / products
         if rows > 1:
@@ -101,11 +118,11 @@ class DenseSpace(StructuredSpace):
         return float(cost * (1 + 0.02 * abs(order - (0 if products > 128 else 1))))
 
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
-        shape = DenseShape.of(workload, self.lanes)
+        shape = self.shape(workload)
         rows, columns, blocks = choice["rows"], choice["columns"], choice["blocks"]
         pixels, sums = rows * columns, rows * columns * blocks
         kernel = prod(workload.kernel_size)
-        weight_tile = blocks * self.lanes * workload.reduction
+        weight_tile = blocks * self.dot.lanes * workload.reduction
         data_row = workload.width * workload.in_channels * workload.kernel_size[0]
         return [
             float(rows),
@@ -126,28 +143,29 @@ class DenseSpace(StructuredSpace):
             log2(shape.channel_quads),
             log2(kernel),
             float(workload.stride[1]),
-            float(reads_data_directly(workload)),
+            float(self.needs_stage(workload)),
             log2(workload.batch),
             float(target.threads),
         ]
 
     def schedule(self, sch: Any, workload: Workload, target: Target, choice: Choice | None = None) -> None:
-        nest = tile_output(sch, workload, self.lanes, choice)
+        nest = tile_output(sch, workload, self.dot.lanes, choice)
         outer = order_loops(sch, nest, choice)
-        attach_sums(sch, outer[-1], fills_blocks(workload, self.lanes))
-        if reads_data_directly(workload):
-            sch.compute_inline(sch.get_sblock("stage"))
+        attach_sums(sch, outer[-1], fills_blocks(group_out(workload), self.dot.lanes))
+        if self.needs_stage(workload):
+            image = nest["image"] if self.stages_by_image else None
+            place_stage(sch, image, target.threads, self.stage_vector(workload))
         else:
-            place_stage(sch, nest["image"], target.threads)
+            sch.compute_inline(sch.get_sblock("stage"))
         share_among_threads(sch, outer, target.threads, choice)
-        keep_tile_in_registers(sch, intrinsics.DOT[self.isa])
-        narrow_tile(sch, nest, workload, self.lanes)
+        keep_tile_in_registers(sch, self.dot.name)
+        narrow_tile(sch, nest, workload, self.dot.lanes)
 
 
 def outer_extents(shape: DenseShape, rows: int, columns: int, blocks: int) -> dict[str, int]:
     """How often each outer loop runs when the output is cut into tiles of this size."""
     return {
-        "image": shape.batch,
+        "image": shape.batch * shape.groups,
         "rows": shape.out_height // rows,
         "columns": shape.out_width // columns,
         "blocks": shape.channel_blocks // blocks,
@@ -171,19 +189,25 @@ def shared_loops(extents: dict[str, int], order: int, threads: int) -> list[int]
     return enough[:2] or [SHARED[-1]]
 
 
-def pack_constants(workload: Workload, values: Quantization, lanes: int) -> list[Array]:
-    """weight as (block, kh, kw, quad, lane, 4), filled up with zeros; the data zero point moves into the bias."""
-    out_channels, in_channels, kernel_h, kernel_w = workload.weight_shape
-    blocks, quads = ceil(out_channels / lanes), ceil(in_channels / QUAD)
-    weight = np.zeros((blocks * lanes, quads * QUAD, kernel_h, kernel_w), np.int8)
-    weight[:out_channels, :in_channels] = values.weight
-    packed = weight.reshape(blocks, lanes, quads, QUAD, kernel_h, kernel_w).transpose(0, 4, 5, 2, 1, 3)
-    zero_point = values.data_zero_point + (128 if workload.data_dtype == "int8" else 0)
+def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
+    """weight as (group, block, kh, kw, quad, lane, 4), filled up with zeros; the zero point moves into the bias."""
+    _, in_channels, kernel_h, kernel_w = workload.weight_shape
+    groups, channels = workload.groups, group_out(workload)
+    lanes, products = dot.lanes, dot.products
+    blocks, quads = ceil(channels / lanes), ceil(in_channels / products)
+    weight = np.zeros((groups, blocks * lanes, quads * products, kernel_h, kernel_w), dot.weight_dtype)
+    weight[:, :channels, :in_channels] = values.weight.reshape(groups, channels, in_channels, kernel_h, kernel_w)
+    packed = weight.reshape(groups, blocks, lanes, quads, products, kernel_h, kernel_w).transpose(0, 1, 5, 6, 3, 2, 4)
+    return [np.ascontiguousarray(packed), *pack_channels(workload, values, dot, groups)]
+
+
+def pack_channels(workload: Workload, values: Quantization, dot: Dot, groups: int) -> list[Array]:
+    """bias and scale as (group, block, lane), and the zero point of the data as the instruction sees it."""
+    zero_point = values.data_zero_point + (128 if dot.has_bytes and workload.data_dtype == "int8" else 0)
     folded = fold_zero_point(values, zero_point)
     return [
-        np.ascontiguousarray(packed),
-        _in_blocks(folded, blocks, lanes),
-        _in_blocks(values.scale.astype(np.float32), blocks, lanes),
+        _in_blocks(folded, groups, dot.lanes),
+        _in_blocks(values.scale.astype(np.float32), groups, dot.lanes),
         np.array([zero_point], np.int32),
     ]
 
@@ -195,30 +219,45 @@ def fold_zero_point(values: Quantization, data_zero_point: int) -> Array:
     return folded
 
 
-def _in_blocks(channels: Array, blocks: int, lanes: int) -> Array:
-    filled = np.zeros(blocks * lanes, channels.dtype)
-    filled[: len(channels)] = channels
-    return filled.reshape(blocks, lanes)
+def _in_blocks(channels: Array, groups: int, lanes: int) -> Array:
+    """(group, block, lane), the last block of each group filled up with zeros."""
+    in_group = len(channels) // groups
+    blocks = ceil(in_group / lanes)
+    filled = np.zeros((groups, blocks * lanes), channels.dtype)
+    filled[:, :in_group] = channels.reshape(groups, in_group)
+    return filled.reshape(groups, blocks, lanes)
 
 
 def tile_output(sch: Any, workload: Workload, lanes: int, choice: Choice | None) -> dict[str, Any]:
     """Split the output into register tiles; the loops by name, inner ones with `_in_tile`."""
-    whole_blocks = fills_blocks(workload, lanes)
+    whole_blocks = fills_blocks(group_out(workload), lanes)
     if whole_blocks:
-        image, row, column, block, lane = sch.get_loops(sch.get_sblock("requantise"))
+        image, group, row, column, block, lane = sch.get_loops(sch.get_sblock("requantise"))
     else:
-        image, row, column, channel = sch.get_loops(sch.get_sblock("store"))
+        image, group, row, column, channel = sch.get_loops(sch.get_sblock("store"))
         block, lane = sch.split(channel, [None, lanes])
-    nest = {"image": image, "lane": lane}
+    # A group is to the loops inside it what an image is: data and weights of its own.
+    nest = {"image": sch.fuse(image, group), "lane": lane}
     for name, loop in (("rows", row), ("columns", column), ("blocks", block)):
         extent = int(sch.get(loop).extent)
         decision = None if choice is None else [extent // choice[name], choice[name]]
         factors = sch.sample_perfect_tile(loop, n=2, max_innermost_factor=32, decision=decision)
         nest[name], nest[name + "_in_tile"] = sch.split(loop, factors)
     if not whole_blocks:
-        # Vectors of as many channels as divide both a block and the tail, so that none is half valid.
-        _, nest["lane"] = sch.split(lane, [None, gcd(workload.out_channels, lanes)])
+        nest["lane"] = split_tail(sch, lane, group_out(workload), lanes)
     return nest
+
+
+def split_tail(sch: Any, lane: Any, channels: int, lanes: int) -> Any:
+    """Cut the lanes of a block that may be partly empty; gives the loop over one vector.
+
+    A vector is as many channels as divide both a block and the tail, so that none is half valid. The loop over
+    vectors is unrolled: LLVM would make masked stores of it, and LLVM 22 stores four bytes where the mask of a
+    narrowed vector has one lane.
+    """
+    vectors, vector = sch.split(lane, [None, gcd(channels, lanes)])
+    sch.unroll(vectors)
+    return vector
 
 
 def order_loops(sch: Any, nest: dict[str, Any], choice: Choice | None) -> list[Any]:
@@ -240,16 +279,15 @@ def attach_sums(sch: Any, tile: Any, whole_blocks: bool) -> None:
     sch.compute_at(sch.get_sblock("conv"), tile, preserve_unit_loops=True)
 
 
-def place_stage(sch: Any, image: Any, threads: int) -> None:
-    """Copy the padded input: one image at a time so that it stays in cache, or all of it by all threads."""
+def place_stage(sch: Any, image: Any | None, threads: int, vector: int) -> None:
+    """Copy the padded input: inside the loop over images so that one stays in cache, or, without, all at once."""
     stage = sch.get_sblock("stage")
-    if threads == 1:
-        sch.compute_at(stage, image, preserve_unit_loops=True)
-    *_, channel = sch.get_loops(stage)
     if threads > 1:
         sch.parallel(sch.fuse(*sch.get_loops(stage)[:2]))
-    extent = int(sch.get(channel).extent)
-    _, lanes = sch.split(channel, [None, gcd(extent, 64)])
+    elif image is not None:
+        sch.compute_at(stage, image, preserve_unit_loops=True)
+    *_, channel = sch.get_loops(stage)
+    _, lanes = sch.split(channel, [None, vector])
     sch.vectorize(lanes)
 
 
@@ -270,7 +308,7 @@ def narrow_tile(sch: Any, nest: dict[str, Any], workload: Workload, lanes: int) 
     blocks = int(sch.get(nest["blocks_in_tile"]).extent)
     groups = gcd(blocks, 4)
     intrinsic = intrinsics.narrow_name(workload.out_dtype, groups) if lanes == 16 else None
-    if intrinsic is None or not fills_blocks(workload, lanes):
+    if intrinsic is None or not fills_blocks(group_out(workload), lanes):
         sch.vectorize(nest["lane"])
     else:
         nest["blocks_in_tile"], group = sch.split(nest["blocks_in_tile"], [None, groups])

@@ -10,7 +10,10 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.plain import plain
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.dense import fold_zero_point
+from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.space import Space
+
+MOST_LANES = 16
 
 
 class GenericSpace(Space):
@@ -37,7 +40,8 @@ class GenericSpace(Space):
         """What is served before anything was tuned: channels in vectors, a row of them at a time."""
         conv, requantise = sch.get_sblock("conv"), sch.get_sblock("requantise")
         image, row, _, channel = sch.get_loops(requantise)
-        channel, vector = sch.split(channel, [None, min(16, workload.out_channels)])
+        vectors = [size for size in divisors(workload.out_channels) if size <= MOST_LANES]
+        channel, vector = sch.split(channel, [None, vectors[-1]])
         sch.vectorize(vector)
         if target.threads > 1:
             sch.parallel(sch.fuse(image, row))

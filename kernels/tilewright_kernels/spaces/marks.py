@@ -10,16 +10,24 @@ from typing import Any
 MARK = "meta_schedule.auto_tensorize"
 
 
-def mark(sch: Any, loop: Any, intrinsic: str) -> None:
-    """The block below `loop`, with the loop, is one call of `intrinsic`."""
-    sch.annotate(sch.blockize(loop), MARK, intrinsic)
+def mark(sch: Any, loop: Any, intrinsic: str) -> Any:
+    """The block below `loop`, with the loop, is one call of `intrinsic`; gives the block that it became."""
+    block = sch.blockize(loop)
+    sch.annotate(block, MARK, intrinsic)
+    return block
 
 
 def apply_marks(sch: Any) -> None:
     """Put the intrinsics in place. Raises a ScheduleError when a block is not what its intrinsic computes."""
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
+    _apply_below(sch, sch.get_sblock("root"))
+
+
+def _apply_below(sch: Any, parent: Any) -> None:
+    for block in sch.get_child_blocks(parent):
         annotations = sch.get(block).annotations
         if MARK in annotations:
             intrinsic = str(annotations[MARK])
             sch.unannotate(block, MARK)
             sch.tensorize(block, intrinsic)
+        else:
+            _apply_below(sch, block)

@@ -17,6 +17,8 @@ from tilewright_worker.host_worker import QUIET_WORKER
 
 CONNECT_SECONDS = 5
 QUIET = {
+    # Dask looks again this long after a worker was lost; were it away again just then, it would give it up for ever.
+    "distributed.deploy.lost-worker-timeout": "1000d",
     **QUIET_WORKER,
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,

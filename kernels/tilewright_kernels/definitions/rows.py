@@ -1,0 +1,118 @@
+# mypy: ignore-errors
+"""A convolution of few input channels: in NHWC the taps of a kernel row are one run of bytes, so they share quads.
+
+Three channels fill three quarters of a quad; seven taps of three channels are 21 bytes and fill 6 quads, not 7, and
+the input needs no spreading from three channels to four.
+"""
+
+from dataclasses import dataclass
+from math import gcd
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from tilewright.contract.workload import Workload
+from tilewright_kernels.definitions.dense import as_operand, fills_blocks
+from tilewright_kernels.definitions.epilogue import requantise
+from tilewright_kernels.dots import Dot
+
+CACHE_LINE = 64
+
+
+@dataclass(frozen=True)
+class RowShape:
+    """How a row of the input lies in the staged buffer, in elements."""
+
+    quads: int
+    """Quads of one kernel row."""
+    vector: int
+    """The largest power of two that divides a row of data, at most a cache line: what a copy moves at once."""
+    first: int
+    """Where the data begins: the left border rounded up, so that every copy is whole vectors."""
+    window: int
+    """Where the window of the first output column begins."""
+    length: int
+
+    @classmethod
+    def of(cls, workload: Workload, dot: Dot) -> "RowShape":
+        channels, data = workload.in_channels, workload.in_channels * workload.width
+        quads = -(-workload.kernel_size[1] * channels // dot.products)
+        vector = gcd(data, CACHE_LINE)
+        border = workload.padding[1] * channels
+        first = -(-border // vector) * vector
+        window = first - border
+        last_read = window + (workload.out_width - 1) * workload.stride[1] * channels + quads * dot.products
+        length = -(-max(first + data, last_read) // vector) * vector
+        return cls(quads, vector, first, window, length)
+
+
+def rows(workload: Workload, dot: Dot):
+    """data NHWC, weight (channel block, kernel height, 1, quad of row bytes, lane, 4), out NHWC. dilation width 1."""
+    row = RowShape.of(workload, dot)
+    N, H, W, C = workload.input_shape
+    _, OH, OW, OC = workload.output_shape
+    KH, (SH, SW), DH = workload.kernel_size[0], workload.stride, workload.dilation[0]
+    top, _, bottom, _ = workload.padding
+    PH, STEP = top + H + bottom, SW * C
+    FIRST, WINDOW, LENGTH, QUADS = row.first, row.window, row.length, row.quads
+    LANES, BLOCKS, QUAD, operand = dot.lanes, -(-OC // dot.lanes), dot.products, dot.data_dtype
+    data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
+    whole_blocks = fills_blocks(OC, LANES)
+    out_shape = (N, OH, OW, BLOCKS, LANES) if whole_blocks else (N, OH, OW, OC)
+
+    def staged(data, data_zero_point, n, h, b):
+        inside = [b >= FIRST, b < FIRST + W * C]
+        if top or bottom:
+            inside += [h >= top, h < top + H]
+        element = as_operand(data[n, h - top, b - FIRST], data_dtype, dot)
+        return T.if_then_else(tirx.all(*inside), element, T.cast(data_zero_point[0], operand))
+
+    @T.prim_func(s_tir=True)
+    def main(
+        data: T.Buffer((N, H, W * C), data_dtype, align=1),
+        weight: T.Buffer((BLOCKS, KH, 1, QUADS, LANES, QUAD), dot.weight_dtype),
+        bias: T.Buffer((1, BLOCKS, LANES), "int32"),
+        scale: T.Buffer((1, BLOCKS, LANES), "float32"),
+        data_zero_point: T.Buffer((1,), "int32"),
+        output: T.Buffer((3,), "int32"),
+        out: T.Buffer(out_shape, out_dtype, align=1),
+    ):
+        T.func_attr({"tirx.noalias": True})
+        source = T.sblock_alloc_buffer((N, PH, LENGTH), operand)
+        total = T.sblock_alloc_buffer((N, OH, OW, BLOCKS, LANES), "int32", scope="local")
+        for n, h, b in T.grid(N, PH, LENGTH):
+            with T.sblock("stage"):
+                vn, vh, vb = T.axis.remap("SSS", [n, h, b])
+                source[vn, vh, vb] = staged(data, data_zero_point, vn, vh, vb)
+        for n, h, w, b, lane, kh, kw, q, i in T.grid(N, OH, OW, BLOCKS, LANES, KH, 1, QUADS, QUAD):
+            with T.sblock("conv"):
+                vn, vh, vw, vb, vl, vkh, vkw, vq, vi = T.axis.remap("SSSSSRRRR", [n, h, w, b, lane, kh, kw, q, i])
+                T.reads(
+                    source[vn, vh * SH + vkh * DH, WINDOW + vw * STEP + vq * QUAD + vi],
+                    weight[vb, vkh, vkw, vq, vl, vi],
+                )
+                T.writes(total[vn, vh, vw, vb, vl])
+                with T.init():
+                    total[vn, vh, vw, vb, vl] = bias[0, vb, vl]
+                total[vn, vh, vw, vb, vl] = total[vn, vh, vw, vb, vl] + T.cast(
+                    source[vn, vh * SH + vkh * DH, WINDOW + vw * STEP + vq * QUAD + vi], "int32"
+                ) * T.cast(weight[vb, vkh, vkw, vq, vl, vi], "int32")
+        if whole_blocks:
+            for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
+                with T.sblock("requantise"):
+                    vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
+                    out[vn, vh, vw, vb, vl] = requantise(workload, total[vn, vh, vw, vb, vl], scale[0, vb, vl], output)
+        else:
+            result = T.sblock_alloc_buffer((N, OH, OW, BLOCKS, LANES), out_dtype, scope="local")
+            for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
+                with T.sblock("requantise"):
+                    vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
+                    result[vn, vh, vw, vb, vl] = requantise(
+                        workload, total[vn, vh, vw, vb, vl], scale[0, vb, vl], output
+                    )
+            for n, g, h, w, c in T.grid(N, 1, OH, OW, OC):
+                with T.sblock("store"):
+                    vn, _, vh, vw, vc = T.axis.remap("SSSSS", [n, g, h, w, c])
+                    out[vn, vh, vw, vc] = result[vn, vh, vw, vc // LANES, vc % LANES]
+
+    return main
