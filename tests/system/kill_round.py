@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tilewright.contract import Record, Workload
 from tilewright.contract.jobs import Job, JobState
 
-from .examples import dense, grouped
+from .examples import dense, depthwise
 from .service_process import ServiceProcess
 
 TRIALS = 20
@@ -30,8 +30,8 @@ class Round:
 
 
 def workloads(number: int) -> list[Workload]:
-    """A structured space and the generic one, new for every number."""
-    return [dense(number), grouped(number)]
+    """Two kinds of space, new for every number."""
+    return [dense(number), depthwise(number)]
 
 
 def kill_attempt(service: ServiceProcess) -> bool:

@@ -10,7 +10,7 @@ from tilewright.contract import Workload
 from tilewright.contract.jobs import JobState, WorkloadState
 from tilewright_kernels.numerics import Quantization, reference
 
-from .examples import dense, grouped
+from .examples import dense, depthwise
 from .service_process import ServiceProcess
 
 TINY = Workload(batch=1, in_channels=16, height=16, width=16, out_channels=32, kernel_size=(3, 3))
@@ -31,7 +31,7 @@ def assert_exact(service: ServiceProcess, workload: Workload, threads: int = 1) 
     np.testing.assert_array_equal(packed(x), reference(workload, x, values))
 
 
-@pytest.mark.parametrize("workload", [TINY, grouped()], ids=["dense", "grouped"])
+@pytest.mark.parametrize("workload", [TINY, depthwise()], ids=["dense", "depthwise"])
 def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: ServiceProcess, workload: Workload) -> None:
     job = service.hub.submit(workload, trials=5).wait(timeout=60)
     [tuned] = job.workloads
@@ -58,7 +58,7 @@ def test_the_same_request_again_is_the_same_job(service: ServiceProcess) -> None
 
 
 def test_more_trials_go_on_where_the_last_job_stopped(service: ServiceProcess) -> None:
-    workload = grouped()
+    workload = depthwise()
     first = service.hub.submit(workload, trials=2).wait(timeout=60)
     second = service.hub.submit(workload, trials=6).wait(timeout=60)
     assert second.id != first.id
@@ -80,14 +80,14 @@ def test_a_small_space_is_searched_to_its_end(service: ServiceProcess) -> None:
 
 
 def test_seconds_end_a_search(service: ServiceProcess) -> None:
-    job = service.hub.submit(grouped(1), trials=10_000, seconds=1).wait(timeout=60)
+    job = service.hub.submit(depthwise(1), trials=10_000, seconds=1).wait(timeout=60)
     assert job.workloads[0].stop_reason == "seconds"
     assert job.workloads[0].seconds is not None
     assert job.workloads[0].seconds < 5
 
 
 def test_a_cancelled_job_ends_within_seven_seconds_and_keeps_its_records(service: ServiceProcess) -> None:
-    handle = service.hub.submit([grouped(2), grouped(3)], trials=10_000)
+    handle = service.hub.submit([depthwise(2), depthwise(3)], trials=10_000)
     while handle.refresh().progress.trials < 3:
         time.sleep(0.1)
     acknowledged = service.records(handle.id)

@@ -39,8 +39,9 @@ def known(candidate: Candidate, latency_us: float | None) -> KnownRecord:
 
 def test_each_kind_of_space_has_its_search() -> None:
     assert isinstance(search_for(MANY, VNNI, []), RankedSearch)
-    assert isinstance(search_for(GROUPED, VNNI, []), EvolutionarySearch)
-    assert isinstance(search_for(MANY, Target(isa=Isa.X86_64), []), EvolutionarySearch)
+    assert isinstance(search_for(GROUPED, VNNI, []), RankedSearch)
+    depthwise = GROUPED.model_copy(update={"groups": 8})
+    assert isinstance(search_for(depthwise, Target(isa=Isa.X86_64), []), EvolutionarySearch)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -2,6 +2,7 @@
 
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
+from tilewright_kernels.dots import DOTS
 from tilewright_kernels.spaces.dense import DenseSpace
 from tilewright_kernels.spaces.generic import GenericSpace
 from tilewright_kernels.spaces.lanewise import LanewiseSpace
@@ -11,7 +12,7 @@ from tilewright_kernels.spaces.space import Choice, Space, StructuredSpace
 SPACES: tuple[Space, ...] = (
     *(RowsSpace(isa) for isa in Isa),
     *(DenseSpace(isa) for isa in Isa),
-    *(LanewiseSpace(isa) for isa in Isa),
+    *(LanewiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
     GenericSpace(),
 )
 """All spaces; the first that covers a workload schedules it, and the generic one covers everything."""
