@@ -82,17 +82,19 @@ class PackedConv:
         if out is None:
             out = np.empty(self._result_shape, self._result_dtype)
         else:
-            self._check_out(out)
+            self._check_out(out, x)
         self._function(x.reshape(self._data_shape), *self._arguments, out.reshape(self._out_shape))
         return out
 
-    def _check_out(self, out: Array) -> None:
+    def _check_out(self, out: Array, x: Array) -> None:
         if out.shape != self._result_shape or out.dtype != self._result_dtype:
             raise InvalidRequest(
                 f"out is {out.dtype} {out.shape}; this kernel writes {self._result_dtype} {self._result_shape}"
             )
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise InvalidRequest("out has to be C-contiguous and writeable")
+        if np.may_share_memory(out, x):
+            raise InvalidRequest("out overlaps x; a kernel reads x while it writes out")
 
 
 def as_numpy(x: Any) -> Array:

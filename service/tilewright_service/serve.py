@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
@@ -24,13 +24,17 @@ from tilewright_service.store.schema import upgrade
 GRACE_SECONDS = 3
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; 0, or 1 when it could not start."""
+def say_address(url: str) -> None:
+    print(f"Tilewright serves {url} (process {os.getpid()})", flush=True)
+
+
+def serve(settings: Settings, announce: Callable[[str], None] = say_address) -> int:
+    """Serve until SIGTERM or SIGINT; 0, or 1 when it could not start. `announce` gets the address once it is open."""
     configure_logs()
     try:
         _refuse_open_door(settings)
         with owned(settings.data_path) as server_id, _listening(settings) as listener:
-            _run(settings, server_id, listener)
+            _run(settings, server_id, listener, announce)
     except CannotStart as refusal:
         print(f"tilewright serve: {refusal}", file=sys.stderr)
         return 1
@@ -59,7 +63,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _run(settings: Settings, server_id: str, listener: socket.socket) -> None:
+def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Callable[[str], None]) -> None:
     # Dask takes half a second and many megabytes to import; a refusal should not wait for it.
     from tilewright_service.dispatch.cluster import start_engine
 
@@ -68,7 +72,7 @@ def _run(settings: Settings, server_id: str, listener: socket.socket) -> None:
         reconciler = Reconciler(database, engine, settings, server_id, lambda: settings.public_url or url)
         engine.on_change = reconciler.wake
         app = create_app(settings, database, engine, reconciler)
-        _Server(app, url, settings.data_path / "url").run(sockets=[listener])
+        _Server(app, url, settings.data_path / "url", announce).run(sockets=[listener])
 
 
 def _open(settings: Settings) -> Database:
@@ -88,7 +92,7 @@ def _url(settings: Settings, listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Says when it is ready, and returns after a signal instead of dying of it: there is something to clean up."""
 
-    def __init__(self, app: FastAPI, url: str, url_path: Path) -> None:
+    def __init__(self, app: FastAPI, url: str, url_path: Path, announce: Callable[[str], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, lifespan="on"
@@ -97,11 +101,12 @@ class _Server(uvicorn.Server):
         self._app = app
         self._url = url
         self._url_path = url_path
+        self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._url_path.write_text(self._url)
-        print(f"Tilewright serves {self._url} (process {os.getpid()})", flush=True)
+        self._announce(self._url)
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -173,3 +173,11 @@ WRONG_OUT = {
 def test_a_wrong_out_is_refused(kernel: Kernel, out: np.ndarray, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         kernel.pack(WEIGHT)(DATA, out=out)
+
+
+def test_an_output_that_overlaps_the_input_is_refused() -> None:
+    workload = Workload(batch=1, in_channels=16, height=4, width=4, out_channels=16, kernel_size=(1, 1))
+    packed = default_kernel(workload).pack(np.ones(workload.weight_shape, np.int8))
+    x = np.zeros(workload.input_shape, np.uint8)
+    with pytest.raises(InvalidRequest, match="overlaps"):
+        packed(x, out=x)

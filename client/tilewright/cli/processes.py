@@ -1,11 +1,14 @@
 """`tilewright serve` and `worker`: the two processes that stay."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
+from tilewright.cli.options import AsJson
+from tilewright.cli.output import print_json_line
 from tilewright.errors import InvalidRequest
 
 SERVE_EXAMPLES = """[bold]Examples[/]
@@ -39,6 +42,7 @@ def serve(
     engine: Annotated[
         str | None, typer.Option(metavar="URL", help="tls://scheduler:8786", show_default="a cluster on this machine")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it."""
     from tilewright_service.settings import Settings
@@ -56,9 +60,13 @@ def serve(
     except ValidationError as error:
         raise InvalidRequest.from_validation(error) from error
 
-    from tilewright_service.serve import serve
+    from tilewright_service.serve import say_address, serve
 
-    raise typer.Exit(serve(settings))
+    raise typer.Exit(serve(settings, _print_address if as_json else say_address))
+
+
+def _print_address(url: str) -> None:
+    print_json_line({"url": url, "pid": os.getpid()})
 
 
 def worker(
