@@ -33,7 +33,7 @@ def main() -> int:
         for victim in options.victims:
             for _ in range(options.rounds):
                 number += 1
-                after_seconds = instants.uniform(0, calm.seconds * 0.9)
+                after_seconds = instants.uniform(0, calm.seconds * 0.7)
                 outcome = play(service, number, victim, after_seconds)
                 if not outcome.struck:
                     outcome.faults.append("the job ended before the kill")
