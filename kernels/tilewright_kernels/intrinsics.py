@@ -9,6 +9,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
+from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.epilogue import narrow
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.vectors import llvm
@@ -120,9 +121,14 @@ def _lane_dot_implementation(dot):
     return implementation
 
 
-def narrow_name(out_dtype: str, groups: int) -> str | None:
-    """The intrinsic that narrows `groups` vectors of 16 sums, or None where plain vector code does it as well."""
-    return f"tilewright_narrow_{out_dtype}_{groups}" if out_dtype in NARROWED and groups in (2, 4) else None
+def narrow_name(workload: Workload, groups: int) -> str | None:
+    """The intrinsic that narrows `groups` vectors of 16 sums, or None where plain vector code has to do it."""
+    is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in (2, 4)
+    return _narrow(workload.out_dtype, groups) if is_narrow else None
+
+
+def _narrow(out_dtype: str, groups: int) -> str:
+    return f"tilewright_narrow_{out_dtype}_{groups}"
 
 
 def _narrow_description(out_dtype, groups):
@@ -140,7 +146,7 @@ def _narrow_description(out_dtype, groups):
                 for lane in T.serial(0, 16):
                     with T.sblock("narrow"):
                         vg, vl = T.axis.remap("SS", [group, lane])
-                        out[vg, vl] = narrow(out_dtype, total[vg, vl], scale[vg, vl], output)
+                        out[vg, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
 
     return description
 
@@ -206,7 +212,7 @@ def register() -> None:
     for out_dtype in NARROWED:
         for groups in (2, 4):
             TensorIntrin.register(
-                narrow_name(out_dtype, groups),
+                _narrow(out_dtype, groups),
                 _narrow_description(out_dtype, groups),
                 _narrow_implementation(out_dtype, groups),
                 override=True,

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="no-any-unimported"
 """A kernel that a person calls."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,23 +40,29 @@ class Kernel:
         scale: ArrayLike = 1.0,
         data_zero_point: int = 0,
         out_zero_point: int = 0,
+        residual_scale: float = 1.0,
+        residual_zero_point: int = 0,
+        out_scale: float | None = None,
     ) -> "PackedConv":
         """Bind constants, rearranged for this kernel.
 
         weight: int8 OIHW. bias: int32 (out_channels,), in units of x_scale * w_scale. scale: float32 (out_channels,)
-        or one number, x_scale * w_scale / y_scale; int32 outputs do not use it. Raises InvalidRequest, naming the
-        argument, for a wrong shape, dtype or range.
+        or one number, x_scale * w_scale / y_scale; int32 outputs do not use it, and for float32 ones y_scale is 1.
+        residual_scale: r_scale / y_scale. out_scale: y_scale, which a relu6 of a quantized output needs. Raises
+        InvalidRequest, naming the argument, for a wrong shape, dtype or range.
         """
         values = checked_values(self.workload, weight, bias, scale, data_zero_point, out_zero_point)
+        values = with_epilogue(self.workload, values, residual_scale, residual_zero_point, out_scale)
         return PackedConv(self, self.arguments(values))
 
     def arguments(self, values: Quantization) -> list[Any]:
-        """What stands between data and out in a call of the compiled function, as TVM tensors."""
+        """What stands between data and residual in a call of the compiled function, as TVM tensors."""
         constants = space_named(self.candidate.space).constants(self.workload, values)
         quantized = self.workload.out_dtype in QUANTIZED_RANGE
-        lowest, highest = output_limits(self.workload, values.out_zero_point) if quantized else (0, 0)
+        lowest, highest = output_limits(self.workload, values) if quantized else (0, 0)
         output = np.array([values.out_zero_point, lowest, highest], np.int32)
-        return [tvm.runtime.tensor(array) for array in (*constants, output)]
+        addition = np.array([values.residual_scale, values.residual_zero_point], np.float32)
+        return [tvm.runtime.tensor(array) for array in (*constants, output, addition)]
 
 
 class PackedConv:
@@ -69,9 +76,14 @@ class PackedConv:
         self._shape, self._dtype = kernel.workload.input_shape, np.dtype(kernel.workload.data_dtype)
         self._result_shape = kernel.workload.output_shape
         self._result_dtype = np.dtype(kernel.workload.out_dtype)
+        self._adds, self._residual_dtype = kernel.workload.residual, np.dtype(kernel.workload.residual_dtype)
+        self._no_residual = tvm.runtime.tensor(np.zeros(1, self._residual_dtype))
 
-    def __call__(self, x: Any, out: Array | None = None) -> Array:
-        """Convolve `x` (the workload's data shape and dtype) into `out`, which is made when it is not given."""
+    def __call__(self, x: Any, out: Array | None = None, residual: Any = None) -> Array:
+        """Convolve `x` (the workload's data shape and dtype) into `out`, which is made when it is not given.
+
+        `residual`, where the workload has one, has the output's shape and the workload's `residual_dtype`.
+        """
         if type(x) is not np.ndarray:
             x = as_numpy(x)
         if x.shape != self._shape or x.dtype != self._dtype:
@@ -83,8 +95,21 @@ class PackedConv:
             out = np.empty(self._result_shape, self._result_dtype)
         else:
             self._check_out(out, x)
-        self._function(x.reshape(self._data_shape), *self._arguments, out.reshape(self._out_shape))
+        added = self._no_residual if residual is None and not self._adds else self._residual(residual)
+        self._function(x.reshape(self._data_shape), *self._arguments, added, out.reshape(self._out_shape))
         return out
+
+    def _residual(self, residual: Any) -> Array:
+        if residual is None or not self._adds:
+            raise InvalidRequest("this kernel takes a residual" if self._adds else "this kernel takes no residual")
+        array = as_numpy(residual)
+        if array.shape != self._result_shape or array.dtype != self._residual_dtype:
+            raise InvalidRequest(
+                f"residual is {array.dtype} {array.shape}; this kernel adds {self._residual_dtype} {self._result_shape}"
+            )
+        flags = array.flags
+        contiguous = array if flags.c_contiguous and flags.writeable else np.array(array, order="C")
+        return contiguous.reshape(self._out_shape)
 
     def _check_out(self, out: Array, x: Array) -> None:
         if out.shape != self._result_shape or out.dtype != self._result_dtype:
@@ -137,6 +162,24 @@ def checked_values(
         _zero_point("data_zero_point", data_zero_point, workload.data_dtype),
         _zero_point("out_zero_point", out_zero_point, workload.out_dtype),
     )
+
+
+def with_epilogue(
+    workload: Workload,
+    values: Quantization,
+    residual_scale: float,
+    residual_zero_point: int,
+    out_scale: float | None,
+) -> Quantization:
+    """The values of the residual and of a relu6, or InvalidRequest with the argument that is wrong."""
+    if out_scale is None and workload.activation == "relu6" and workload.out_dtype in QUANTIZED_RANGE:
+        raise InvalidRequest("out_scale is missing: relu6 ends at 6 / out_scale")
+    end = 1.0 if out_scale is None else out_scale
+    for name, value in (("residual_scale", residual_scale), ("out_scale", end)):
+        if not (np.isfinite(value) and np.float32(value) > 0):
+            raise InvalidRequest(f"{name} is {value!r}; it has to be finite and positive")
+    zero_point = _zero_point("residual_zero_point", residual_zero_point, workload.residual_dtype)
+    return replace(values, residual_scale=residual_scale, residual_zero_point=zero_point, out_scale=end)
 
 
 def _exactly(name: str, value: ArrayLike, dtype: type[np.generic], shape: tuple[int, ...]) -> Array:

@@ -11,6 +11,7 @@ from tilewright.contract.workload import Workload
 Array = NDArray[Any]
 
 REFERENCE = "NumPy, exact integer accumulation, QLinearConv rounding"
+FLOAT_RANGE = {"none": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}
 QUANTIZED_RANGE = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
@@ -26,16 +27,25 @@ class Quantization:
     """float32, (out_channels,): x_scale * w_scale / y_scale."""
     data_zero_point: int = 0
     out_zero_point: int = 0
+    residual_scale: float = 1.0
+    """float32, r_scale / y_scale."""
+    residual_zero_point: int = 0
+    out_scale: float = 1.0
+    """y_scale: where a relu6 ends, at 6 / out_scale."""
 
 
-def output_limits(workload: Workload, out_zero_point: int) -> tuple[int, int]:
-    """The range of a result before the zero point is added; relu raises its lower end to zero."""
+def output_limits(workload: Workload, values: Quantization) -> tuple[int, int]:
+    """The range of a result before the zero point is added; relu raises its lower end to zero, relu6 caps it too."""
     low, high = QUANTIZED_RANGE[workload.out_dtype]
-    floor = out_zero_point if workload.activation == "relu" else low
-    return max(low, floor) - out_zero_point, high - out_zero_point
+    zero_point = values.out_zero_point
+    floor = low if workload.activation == "none" else zero_point
+    ceiling = high
+    if workload.activation == "relu6":
+        ceiling = min(high, zero_point + int(np.rint(np.float32(6) / np.float32(values.out_scale))))
+    return max(low, floor) - zero_point, ceiling - zero_point
 
 
-def reference(workload: Workload, data: Array, values: Quantization) -> Array:
+def reference(workload: Workload, data: Array, values: Quantization, residual: Array | None = None) -> Array:
     """The exact result, NHWC in `out_dtype`.
 
     Accumulates in float64, which holds every sum of at most 2^16 products of 8-bit numbers exactly (2^31 < 2^53),
@@ -45,7 +55,13 @@ def reference(workload: Workload, data: Array, values: Quantization) -> Array:
     if workload.out_dtype == "int32":
         return np.maximum(sums, 0 if workload.activation == "relu" else -(2**31)).astype(np.int32)
     scaled = sums.astype(np.int32).astype(np.float32) * values.scale.astype(np.float32)
-    low, high = output_limits(workload, values.out_zero_point)
+    if residual is not None:
+        centred = (residual.astype(np.int32) - values.residual_zero_point).astype(np.float32)
+        scaled = scaled + centred * np.float32(values.residual_scale)
+    if workload.out_dtype == "float32":
+        floor, ceiling = FLOAT_RANGE[workload.activation]
+        return np.clip(scaled, np.float32(floor), np.float32(ceiling)).astype(np.float32)
+    low, high = output_limits(workload, values)
     rounded = np.clip(np.rint(scaled), low, high).astype(np.int64)
     return (rounded + values.out_zero_point).astype(workload.out_dtype)
 

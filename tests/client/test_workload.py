@@ -91,12 +91,17 @@ def test_sizes_are_positive_and_bounded(field: str, value: int) -> None:
         ("weight_dtype", "uint8"),
         ("activation", "gelu"),
         ("bias", 1),
-        ("residual", True),
+        ("residual", 1),
         ("kernal_size", [3, 3]),
     ],
 )
 def test_wrong_values_and_unknown_keys_are_refused_by_name(field: str, value: object) -> None:
     assert field in complaint(**{field: value})
+
+
+def test_int32_outputs_have_no_scale_for_a_residual_or_a_relu6() -> None:
+    assert "residual needs a scale" in complaint(residual=True, out_dtype="int32")
+    assert "relu6 needs a scale" in complaint(activation="relu6", out_dtype="int32")
 
 
 def test_groups_have_to_divide_both_channels() -> None:

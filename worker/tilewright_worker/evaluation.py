@@ -80,6 +80,7 @@ class Evaluation:
         random = np.random.default_rng(0)
         self._values = random_values(self.workload, random)
         self._data = verification.random_data(self.workload, random)
+        self._residual = verification.random_residual(self.workload, random)
         self._out = np.empty(self.workload.output_shape, self.workload.out_dtype)
         if self.target.threads > 1:
             use_threads(self.target.threads)
@@ -94,6 +95,7 @@ class Evaluation:
         arguments = [
             tvm.runtime.tensor(self._data.reshape(kernel.data_shape)),
             *kernel.arguments(self._values),
+            tvm.runtime.tensor(residual_argument(kernel, self._residual)),
             tvm.runtime.tensor(self._out.reshape(kernel.out_shape)),
         ]
         return measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
@@ -103,6 +105,11 @@ class Evaluation:
 
     def peak(self, command: Peak) -> float:
         return peak_gmacs.__wrapped__(command.isa)
+
+
+def residual_argument(kernel: Kernel, residual: Array | None) -> Array:
+    """What the compiled function gets as residual; one unused element where the workload has none."""
+    return np.zeros(1, kernel.workload.residual_dtype) if residual is None else residual.reshape(kernel.out_shape)
 
 
 def measured_us(module: Any, arguments: list[Any], repeats: int, cutoff_us: float) -> list[float]:

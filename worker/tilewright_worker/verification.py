@@ -1,7 +1,7 @@
 """The bit-exactness gate: a built kernel against the independent reference, on random and on extreme inputs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,15 @@ class Inputs:
     name: str
     data: Array
     values: Quantization
+    residual: Array | None = None
 
 
 def verify(kernel: Kernel) -> Verdict:
     """Run the built kernel on all inputs: every element has to equal the reference, and no other byte may change."""
     names, elements, guarded = [], 0, GuardedOutput(kernel.workload)
     for inputs in gate_inputs(kernel.workload):
-        expected = reference(kernel.workload, inputs.data, inputs.values)
-        actual = PackedConv(kernel, kernel.arguments(inputs.values))(inputs.data, out=guarded.array)
+        expected = reference(kernel.workload, inputs.data, inputs.values, inputs.residual)
+        actual = PackedConv(kernel, kernel.arguments(inputs.values))(inputs.data, guarded.array, inputs.residual)
         if not guarded.is_intact():
             return Verdict(None, f"the kernel writes outside its output for {inputs.name}")
         different = int(np.count_nonzero(actual != expected))
@@ -65,6 +66,26 @@ class GuardedOutput:
 
 
 def gate_inputs(workload: Workload) -> Iterator[Inputs]:
+    """The inputs of the gate, each with a residual where the workload adds one."""
+    random = np.random.default_rng(21)
+    for inputs in _convolution_inputs(workload):
+        values = replace(
+            inputs.values,
+            residual_scale=float(np.float32(random.uniform(0.1, 2))),
+            residual_zero_point=sum(QUANTIZED_RANGE.get(workload.residual_dtype, (0, 0))) // 2 + 2,
+            out_scale=0.05,
+        )
+        yield replace(inputs, values=values, residual=random_residual(workload, random))
+
+
+def random_residual(workload: Workload, random: np.random.Generator) -> Array | None:
+    """Every value of the residual's type, equally often; None where nothing is added."""
+    if not workload.residual:
+        return None
+    return random.integers(0, 256, workload.output_shape, dtype=np.uint8).view(workload.residual_dtype)
+
+
+def _convolution_inputs(workload: Workload) -> Iterator[Inputs]:
     """Random inputs, ties of the rounding, saturation at both ends, and the largest sums of both signs."""
     random = np.random.default_rng(20)
     low, high = QUANTIZED_RANGE[workload.data_dtype]

@@ -1,9 +1,10 @@
 """One quantized 2-D convolution, fully specified.
 
-y = saturate(round_half_even(float32(conv(x - data_zero_point, w) + bias) * scale) + out_zero_point)
+v = float32(conv(x - data_zero_point, w) + bias) * scale [+ float32(r - residual_zero_point) * residual_scale]
+y = saturate(round_half_even(v) + out_zero_point)
 
-That is ONNX `QLinearConv`; int32 outputs are `conv + bias` as they are. Scales and zero points are given when
-a kernel is used: they do not change the schedule, so they are not part of the workload.
+That is ONNX `QLinearConv`, with an optional residual r. float32 outputs are v; int32 outputs are `conv + bias`.
+Scales and zero points are given when a kernel is used: they do not change the schedule, so they are not part of it.
 """
 
 import hashlib
@@ -26,8 +27,8 @@ Extent = Annotated[StrictInt, Field(ge=1, le=16384)]
 Step = Annotated[StrictInt, Field(ge=1, le=256)]
 Border = Annotated[StrictInt, Field(ge=0, le=1024)]
 
-SHORT_DTYPE = {"uint8": "u8", "int8": "s8", "int32": "s32"}
-BYTES = {"uint8": 1, "int8": 1, "int32": 4}
+SHORT_DTYPE = {"uint8": "u8", "int8": "s8", "int32": "s32", "float32": "f32"}
+BYTES = {"uint8": 1, "int8": 1, "int32": 4, "float32": 4}
 
 
 class Workload(Message):
@@ -45,15 +46,17 @@ class Workload(Message):
     groups: Channels = 1
     data_dtype: Literal["uint8", "int8"] = "uint8"
     weight_dtype: Literal["int8"] = "int8"
-    out_dtype: Literal["uint8", "int8", "int32"] = "uint8"
+    out_dtype: Literal["uint8", "int8", "int32", "float32"] = "uint8"
     layout: Literal["NHWC"] = "NHWC"
     bias: StrictBool = True
-    activation: Literal["none", "relu"] = "none"
-    residual: Literal[False] = False
+    activation: Literal["none", "relu", "relu6"] = "none"
+    residual: StrictBool = False
+    """Whether a second quantized tensor, of the output's shape and with a scale of its own, is added."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_groups()
+        self._check_epilogue()
         self._check_output()
         self._check_sizes()
         return self
@@ -63,6 +66,11 @@ class Workload(Message):
             channels = getattr(self, name)
             if channels % self.groups:
                 raise ValueError(f"groups={self.groups} does not divide {name}={channels}")
+
+    def _check_epilogue(self) -> None:
+        if self.out_dtype == "int32" and (self.residual or self.activation == "relu6"):
+            what = "residual" if self.residual else "activation relu6"
+            raise ValueError(f"{what} needs a scale, and int32 outputs have none: use uint8, int8 or float32")
 
     def _check_output(self) -> None:
         for name, extent, size in zip(("height", "width"), self._padded_shape(), self._kernel_extents(), strict=True):
@@ -118,6 +126,11 @@ class Workload(Message):
         return self.batch, self.out_height, self.out_width, self.out_channels
 
     @property
+    def residual_dtype(self) -> str:
+        """Of the tensor that is added: the output's where that is quantized, the data's otherwise."""
+        return self.data_dtype if self.out_dtype == "float32" else self.out_dtype
+
+    @property
     def weight_shape(self) -> tuple[int, int, int, int]:
         """OIHW, as ONNX and PyTorch store it."""
         return self.out_channels, self.in_channels // self.groups, *self.kernel_size
@@ -153,6 +166,8 @@ class Workload(Message):
             parts.append("nobias")
         if self.activation != "none":
             parts.append(self.activation)
+        if self.residual:
+            parts.append("residual")
         return "_".join([*parts, self.layout.lower()])
 
 

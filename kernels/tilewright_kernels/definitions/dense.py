@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.definitions.epilogue import requantise
+from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
 from tilewright_kernels.dots import Dot
 
 
@@ -103,6 +103,13 @@ def dense(workload: Workload, dot: Dot):
             inside.append(c < C)
         return T.if_then_else(tirx.all(*inside), element, T.cast(data_zero_point[0], operand)) if inside else element
 
+    def addend(residual, addition, n, h, w, g, b, lane):
+        if not workload.residual:
+            return None
+        if whole_blocks:
+            return residual_addend(residual[n, h, w, g, b, lane], addition)
+        return residual_addend(residual[n, h, w, g, tirx.min(b * LANES + lane, OC - 1)], addition)
+
     @T.prim_func(s_tir=True)
     def main(
         data: T.Buffer((N, H, W, G, C), data_dtype, align=1),
@@ -111,6 +118,8 @@ def dense(workload: Workload, dot: Dot):
         scale: T.Buffer((G, BLOCKS, LANES), "float32"),
         data_zero_point: T.Buffer((1,), "int32"),
         output: T.Buffer((3,), "int32"),
+        addition: T.Buffer((2,), "float32"),
+        residual: T.Buffer(added_shape(workload, out_shape), workload.residual_dtype, align=1),
         out: T.Buffer(out_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
@@ -141,7 +150,11 @@ def dense(workload: Workload, dot: Dot):
                 with T.sblock("requantise"):
                     vn, vg, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
                     out[vn, vh, vw, vg, vb, vl] = requantise(
-                        workload, total[vn, vg, vh, vw, vb, vl], scale[vg, vb, vl], output
+                        workload,
+                        total[vn, vg, vh, vw, vb, vl],
+                        scale[vg, vb, vl],
+                        output,
+                        addend(residual, addition, vn, vh, vw, vg, vb, vl),
                     )
         else:
             result = T.sblock_alloc_buffer((N, G, OH, OW, BLOCKS, LANES), out_dtype, scope="local")
@@ -149,7 +162,11 @@ def dense(workload: Workload, dot: Dot):
                 with T.sblock("requantise"):
                     vn, vg, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
                     result[vn, vg, vh, vw, vb, vl] = requantise(
-                        workload, total[vn, vg, vh, vw, vb, vl], scale[vg, vb, vl], output
+                        workload,
+                        total[vn, vg, vh, vw, vb, vl],
+                        scale[vg, vb, vl],
+                        output,
+                        addend(residual, addition, vn, vh, vw, vg, vb, vl),
                     )
             for n, g, h, w, c in T.grid(N, G, OH, OW, OC):
                 with T.sblock("store"):

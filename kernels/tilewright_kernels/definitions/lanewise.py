@@ -15,7 +15,7 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.dense import as_operand, fills_blocks
-from tilewright_kernels.definitions.epilogue import requantise
+from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
 from tilewright_kernels.dots import Dot
 from tilewright_kernels.vectors import interleaved, spread
 
@@ -129,6 +129,9 @@ def lanewise(workload: Workload, dot: Dot):
         value = as_operand(data[n, h - top, w - left, channel], data_dtype, dot)
         return or_outside(h, w, value, T.cast(data_zero_point[0], operand))
 
+    def addend(residual, addition, place):
+        return residual_addend(residual.vload(place), addition) if workload.residual else None
+
     @T.prim_func(s_tir=True)
     def main(
         data: T.Buffer((N, H, W, C), data_dtype, align=1),
@@ -137,6 +140,8 @@ def lanewise(workload: Workload, dot: Dot):
         scale: T.Buffer((1, BLOCKS, LANES), "float32"),
         data_zero_point: T.Buffer((1,), "int32"),
         output: T.Buffer((3,), "int32"),
+        addition: T.Buffer((2,), "float32"),
+        residual: T.Buffer(added_shape(workload, out_shape), workload.residual_dtype, align=1),
         out: T.Buffer(out_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
@@ -176,7 +181,11 @@ def lanewise(workload: Workload, dot: Dot):
                 with T.sblock("requantise"):
                     vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
                     out[vn, vh, vw, vb, vl] = requantise(
-                        workload, total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vb, vl], scale[0, vb, vl], output
+                        workload,
+                        total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vb, vl],
+                        scale[0, vb, vl],
+                        output,
+                        addend(residual, addition, [vn, vh, vw, vb, vl]),
                     )
         else:
             for n, h, w, c in T.grid(N, OH, OW, OC):
@@ -187,6 +196,7 @@ def lanewise(workload: Workload, dot: Dot):
                         total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vc // LANES, vc % LANES],
                         scale[0, vc // LANES, vc % LANES],
                         output,
+                        addend(residual, addition, [vn, vh, vw, vc]),
                     )
 
     return main

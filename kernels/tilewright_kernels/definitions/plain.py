@@ -4,7 +4,7 @@
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.definitions.epilogue import requantise
+from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
 
 
 def plain(workload: Workload):
@@ -17,6 +17,9 @@ def plain(workload: Workload):
     GROUP_IN, GROUP_OUT = C // workload.groups, OC // workload.groups
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
 
+    def addend(residual, addition, n, h, w, o):
+        return residual_addend(residual[n, h, w, o], addition) if workload.residual else None
+
     @T.prim_func(s_tir=True)
     def main(
         data: T.Buffer((N, H, W, C), data_dtype, align=1),
@@ -25,6 +28,8 @@ def plain(workload: Workload):
         scale: T.Buffer((OC,), "float32"),
         data_zero_point: T.Buffer((1,), "int32"),
         output: T.Buffer((3,), "int32"),
+        addition: T.Buffer((2,), "float32"),
+        residual: T.Buffer(added_shape(workload, (N, OH, OW, OC)), workload.residual_dtype, align=1),
         out: T.Buffer((N, OH, OW, OC), out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
@@ -49,6 +54,12 @@ def plain(workload: Workload):
         for n, h, w, o in T.grid(N, OH, OW, OC):
             with T.sblock("requantise"):
                 vn, vh, vw, vo = T.axis.remap("SSSS", [n, h, w, o])
-                out[vn, vh, vw, vo] = requantise(workload, total[vn, vh, vw, vo] + bias[vo], scale[vo], output)
+                out[vn, vh, vw, vo] = requantise(
+                    workload,
+                    total[vn, vh, vw, vo] + bias[vo],
+                    scale[vo],
+                    output,
+                    addend(residual, addition, vn, vh, vw, vo),
+                )
 
     return main

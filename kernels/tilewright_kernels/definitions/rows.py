@@ -13,7 +13,7 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.dense import as_operand, fills_blocks
-from tilewright_kernels.definitions.epilogue import requantise
+from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
 from tilewright_kernels.dots import Dot
 
 CACHE_LINE = 64
@@ -67,6 +67,13 @@ def rows(workload: Workload, dot: Dot):
         element = as_operand(data[n, h - top, b - FIRST], data_dtype, dot)
         return T.if_then_else(tirx.all(*inside), element, T.cast(data_zero_point[0], operand))
 
+    def addend(residual, addition, n, h, w, b, lane):
+        if not workload.residual:
+            return None
+        if whole_blocks:
+            return residual_addend(residual[n, h, w, b, lane], addition)
+        return residual_addend(residual[n, h, w, tirx.min(b * LANES + lane, OC - 1)], addition)
+
     @T.prim_func(s_tir=True)
     def main(
         data: T.Buffer((N, H, W * C), data_dtype, align=1),
@@ -75,6 +82,8 @@ def rows(workload: Workload, dot: Dot):
         scale: T.Buffer((1, BLOCKS, LANES), "float32"),
         data_zero_point: T.Buffer((1,), "int32"),
         output: T.Buffer((3,), "int32"),
+        addition: T.Buffer((2,), "float32"),
+        residual: T.Buffer(added_shape(workload, out_shape), workload.residual_dtype, align=1),
         out: T.Buffer(out_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
@@ -101,14 +110,24 @@ def rows(workload: Workload, dot: Dot):
             for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
-                    out[vn, vh, vw, vb, vl] = requantise(workload, total[vn, vh, vw, vb, vl], scale[0, vb, vl], output)
+                    out[vn, vh, vw, vb, vl] = requantise(
+                        workload,
+                        total[vn, vh, vw, vb, vl],
+                        scale[0, vb, vl],
+                        output,
+                        addend(residual, addition, vn, vh, vw, vb, vl),
+                    )
         else:
             result = T.sblock_alloc_buffer((N, OH, OW, BLOCKS, LANES), out_dtype, scope="local")
             for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
                     result[vn, vh, vw, vb, vl] = requantise(
-                        workload, total[vn, vh, vw, vb, vl], scale[0, vb, vl], output
+                        workload,
+                        total[vn, vh, vw, vb, vl],
+                        scale[0, vb, vl],
+                        output,
+                        addend(residual, addition, vn, vh, vw, vb, vl),
                     )
             for n, g, h, w, c in T.grid(N, 1, OH, OW, OC):
                 with T.sblock("store"):

@@ -307,7 +307,7 @@ def narrow_tile(sch: Any, nest: dict[str, Any], workload: Workload, lanes: int) 
     """Store the tile: as many channel blocks at once as pack into one vector of bytes."""
     blocks = int(sch.get(nest["blocks_in_tile"]).extent)
     groups = gcd(blocks, 4)
-    intrinsic = intrinsics.narrow_name(workload.out_dtype, groups) if lanes == 16 else None
+    intrinsic = intrinsics.narrow_name(workload, groups) if lanes == 16 else None
     if intrinsic is None or not fills_blocks(group_out(workload), lanes):
         sch.vectorize(nest["lane"])
     else:

@@ -178,7 +178,7 @@ class LanewiseSpace(StructuredSpace):
 
     def _narrow(self, sch: Any, workload: Workload, nest: dict[str, Any]) -> None:
         groups = gcd(int(sch.get(nest["block_in_tile"]).extent), 4)
-        intrinsic = intrinsics.narrow_name(workload.out_dtype, groups) if self.dot.lanes == 16 else None
+        intrinsic = intrinsics.narrow_name(workload, groups) if self.dot.lanes == 16 else None
         whole_groups = workload.out_width % self.shape(workload).outputs == 0
         if intrinsic is None or not fills_blocks(workload.out_channels, self.dot.lanes) or not whole_groups:
             sch.vectorize(nest["lane"])

@@ -28,7 +28,7 @@ class Space(ABC):
 
     @abstractmethod
     def define(self, workload: Workload) -> Any:
-        """The PrimFunc. Its arguments: data, weight, bias, scale, data_zero_point, output, out."""
+        """The PrimFunc. Its arguments: data, weight, bias, scale, data_zero_point, output, addition, residual, out."""
 
     @abstractmethod
     def constants(self, workload: Workload, values: Quantization) -> list[Any]:
