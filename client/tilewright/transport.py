@@ -40,6 +40,8 @@ class Transport:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.url = _checked(url)
+        if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
+            raise InvalidRequest("TILEWRIGHT_TOKEN holds a character that no token has, such as a line break")
         self.patience_seconds = patience_seconds
         self._http = httpx2.Client(
             base_url=self.url,

@@ -42,7 +42,8 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except ValueError as error:
-        raise InvalidRequest(f"this is not JSON: {error}") from error
+        hint = "; a network is given by name, as network=..." if text.strip().isidentifier() else ""
+        raise InvalidRequest(f"this is not JSON: {error}{hint}") from error
     except RecursionError as error:
         raise InvalidRequest("this JSON is nested too deeply") from error
 

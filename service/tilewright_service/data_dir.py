@@ -1,4 +1,4 @@
-"""The data directory: private, writable, and of one service at a time."""
+"""The data directory: writable, of one service at a time, and its files private."""
 
 import fcntl
 import os
@@ -15,8 +15,8 @@ def owned(path: Path) -> Iterator[str]:
     """Hold the directory; gives the id of the service that lives in it, the same after every restart."""
     os.umask(0o077)
     try:
+        # Private when it is made here; a directory that was there may be shared, and its mode is its owner's business.
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
         lock = open(path / "lock", "a")  # noqa: SIM115
     except OSError as error:
         raise CannotStart(

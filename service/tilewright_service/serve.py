@@ -4,12 +4,14 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tilewright_service.app import create_app
@@ -33,6 +35,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = say_address) -> 
     configure_logs()
     try:
         _refuse_open_door(settings)
+        _require_writable_logs(settings)
         with owned(settings.data_path) as server_id, _listening(settings) as listener:
             _run(settings, server_id, listener, announce)
     except CannotStart as refusal:
@@ -76,12 +79,29 @@ def _run(settings: Settings, server_id: str, listener: socket.socket, announce: 
 
 
 def _open(settings: Settings) -> Database:
-    database = Database(settings.database_url)
+    where = make_url(settings.database_url).render_as_string(hide_password=True)
     try:
+        database = Database(settings.database_url)
         upgrade(database)
+    except ModuleNotFoundError as error:
+        raise CannotStart(f"{where} needs {error.name}: pip install 'tilewright[postgresql]'") from error
     except SQLAlchemyError as error:
-        raise CannotStart(f"the database cannot be opened: {getattr(error, 'orig', error)}") from error
+        raise CannotStart(f"the database {where} cannot be opened: {getattr(error, 'orig', error)}") from error
     return database
+
+
+def _require_writable_logs(settings: Settings) -> None:
+    """Where attempts run on this machine, better now than in every job."""
+    if settings.engine is not None:
+        return
+    try:
+        settings.logs_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.logs_dir):
+            pass
+    except OSError as error:
+        raise CannotStart(
+            f"the logs directory {settings.logs_dir} cannot be written ({error.strerror}); choose another --logs-dir"
+        ) from error
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 
 class Settings(BaseSettings):
@@ -33,6 +35,16 @@ class Settings(BaseSettings):
     """When set, every request has to bring it; attempts bring their own."""
     attempt_module: str = "tilewright_worker.attempt"
     """What a worker runs as `python -m`."""
+
+    @field_validator("database")
+    @classmethod
+    def _is_database_url(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                make_url(value)
+        except ArgumentError as error:
+            raise ValueError("this is no database URL, such as postgresql://user@host/name") from error
+        return value
 
     @property
     def data_path(self) -> Path:

@@ -53,7 +53,7 @@ def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tilewright.db").write_text("this is not a database, and never was one " * 100)
-    assert "the database cannot be opened" in refusal(data_dir=tmp_path, port=0)
+    assert "tilewright.db cannot be opened: file is not a database" in refusal(data_dir=tmp_path, port=0)
 
 
 def test_a_service_keeps_its_identity_in_its_data_directory(tmp_path: Path) -> None:
@@ -61,3 +61,13 @@ def test_a_service_keeps_its_identity_in_its_data_directory(tmp_path: Path) -> N
         pass
     with owned(tmp_path) as second:
         assert first == second
+
+
+def test_a_directory_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    with owned(shared):
+        assert shared.stat().st_mode & 0o777 == 0o755
+    with owned(tmp_path / "new"):
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 # Before NumPy is loaded, here and in the evaluators: a BLAS with threads of its own would disturb measurements.
@@ -193,25 +194,39 @@ def resolved(brief: AttemptBrief) -> Isa:
 
 def tune(order: LaunchOrder, client: AttemptClient, folder: Path) -> Report:
     """Run the attempt to its end and say how it ended."""
-    host: Host = this_host()
-    brief = client.start(Start(host=host))
-    lease = Lease(client, brief.lease_seconds)
-    cores = Cores.of_this_process(brief.threads)
+    cores = Cores.of_this_process(order.threads)
     if cores.spare:
         os.sched_setaffinity(0, cores.spare)  # proposing and reporting stay off the cores that measure
+    with Bench(cores) as bench:
+        host = measured_host(bench)
+        brief = client.start(Start(host=host))
+        return _run(
+            Lease(client, brief.lease_seconds), lambda lease: Attempt(order, client, brief, bench, lease, folder)
+        )
+
+
+def measured_host(bench: Bench) -> Host:
+    """This host, with the measured peak of its strongest path."""
+    host = this_host()
+    return host.model_copy(update={"peak_gmacs": {host.isas[0]: bench.peak_gmacs(host.isas[0])}})
+
+
+def _run(lease: Lease, begin: Callable[[Lease], Attempt]) -> Report:
+    """Run an attempt under its lease."""
     try:
-        with Bench(cores) as bench:
-            attempt = Attempt(order, client, brief, bench, lease, folder)
-            try:
-                attempt.run()
-            finally:
-                attempt.close()
+        attempt = begin(lease)
+        try:
+            attempt.run()
+        finally:
+            attempt.close()
     except Cancelled:
         if lease.lost is not None:
             raise lease.lost from None
         return Interrupted()
     except ValueError as error:
         return Failed(reason=str(error))
+    except OSError as error:
+        return Failed(reason=f"this worker cannot write its tuning log: {error}")
     finally:
         lease.close()
     return Finished()

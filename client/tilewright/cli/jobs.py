@@ -84,5 +84,11 @@ def _row(job: Job) -> tuple[str, ...]:
         f"{job.progress.workloads_done}/{job.progress.workloads}",
         str(job.progress.trials),
         f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
-        job.reason or "",
+        first_line(job.reason or ""),
     )
+
+
+def first_line(reason: str) -> str:
+    """A table has no room for a traceback; `tilewright watch` shows all of it."""
+    line, _, rest = reason.partition("\n")
+    return f"{line} …" if rest else line

@@ -72,5 +72,7 @@ def _send(request: JobRequest, wait: bool, url: str | None, as_json: bool) -> No
 
 
 def _receipt(job: Job, wait: bool) -> str:
+    if job.state.is_final:
+        return f"job {job.id} has spent this budget already: `tilewright best` shows what it found, more --trials go on"
     text = f"job {job.id} is {job.state}"
     return text if wait else f"{text}; `tilewright watch {job.id}` shows its progress"
