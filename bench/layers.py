@@ -1,6 +1,8 @@
 """Every distinct convolution of a network: tuned here and now, then against ONNX Runtime, interleaved in one run.
 
-python bench/layers.py [--network resnet18] [--threads 1] [--batch 1] [--target avx512_vnni] [--json FILE]
+python bench/layers.py [--network resnet18] [--batch 1] [--target avx512_vnni] [--json FILE]
+
+One thread: two pools of spinning threads on the same cores spoil each other's figures.
 """
 
 import argparse
@@ -22,7 +24,6 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.host import this_host
 from tilewright_kernels.kernel import Kernel
-from tilewright_kernels.threads import use_threads
 from tilewright_worker import tuning
 from tilewright_worker.budget import Budget
 from tilewright_worker.comparison import compare
@@ -41,7 +42,7 @@ class Layer:
     seconds: float
     latency_us: float
     gmacs: float
-    share_of_peak: float | None
+    share_of_peak: float
     onnx_runtime_us: float
     ratio: float
     bit_exact: bool
@@ -71,7 +72,7 @@ def measure(bench: Bench, workload: Workload, occurrences: int, target: Target, 
     winner, tried, seconds = tune(bench, workload, target, trials)
     bench.close()  # nothing else runs while the two are compared
     os.sched_setaffinity(0, bench.cores.measuring)
-    comparison = compare(Kernel(workload, target, winner.candidate), target.threads)
+    comparison = compare(Kernel(workload, target, winner.candidate))
     os.sched_setaffinity(0, bench.cores.all)
     gmacs = workload.macs / comparison.ours_us / 1e3
     return Layer(
@@ -82,7 +83,7 @@ def measure(bench: Bench, workload: Workload, occurrences: int, target: Target, 
         seconds,
         comparison.ours_us,
         gmacs,
-        gmacs / peak / target.threads if peak else None,
+        gmacs / peak,
         comparison.onnx_runtime_us,
         comparison.ratio,
         comparison.is_equal,
@@ -90,7 +91,7 @@ def measure(bench: Bench, workload: Workload, occurrences: int, target: Target, 
 
 
 def show(layer: Layer) -> None:
-    share = f"{layer.share_of_peak:4.0%}" if layer.share_of_peak else "   -"
+    share = f"{layer.share_of_peak:4.0%}"
     print(
         f"{layer.name:48} {layer.trials:3} trials {layer.seconds:5.1f} s {layer.latency_us:8.1f} us "
         f"{layer.gmacs:5.0f} GMAC/s {share} of peak   ORT {layer.onnx_runtime_us:8.1f} us  x{layer.ratio:.3f}"
@@ -114,18 +115,16 @@ def conclude(layers: list[Layer]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=NETWORKS, default="resnet18")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--trials", type=int, default=DEFAULT_TRIALS)
     parser.add_argument("--target", choices=list(ISAS), default=this_host().isas[0])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    target = Target(isa=Isa(options.target), threads=options.threads)
-    use_threads(target.threads)
+    target = Target(isa=Isa(options.target))
     layers = []
     with Bench(Cores.of_this_process(target.threads)) as bench:
         peak = bench.peak_gmacs(target.isa)
-        print(f"{this_host().host_class}, {target.isa}, {target.threads} thread(s), peak {peak:.0f} GMAC/s a core")
+        print(f"{this_host().host_class}, {target.isa}, one thread, peak {peak:.0f} GMAC/s a core")
         for workload, occurrences in network_workloads(options.network, options.batch):
             layers.append(measure(bench, workload, occurrences, target, options.trials, peak))
             show(layers[-1])

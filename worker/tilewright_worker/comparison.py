@@ -32,13 +32,13 @@ class Comparison:
         return self.onnx_runtime_us / self.ours_us
 
 
-def compare(kernel: Kernel, threads: int = 1, rounds: int = ROUNDS) -> Comparison:
+def compare(kernel: Kernel, rounds: int = ROUNDS) -> Comparison:
     workload = kernel.workload
     random = np.random.default_rng(7)
     values = typical_values(workload, random)
     x = random_data(workload, random)
     packed = PackedConv(kernel, kernel.arguments(values))
-    peer = OnnxRuntimeConv(workload, values, threads)
+    peer = OnnxRuntimeConv(workload, values)
     y = packed(x)
     is_equal = bool(np.array_equal(y, peer(x)))
     peer.bind(x)
