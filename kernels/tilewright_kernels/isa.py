@@ -19,7 +19,6 @@ class IsaPath:
     flags: frozenset[str]
     cpu: str
     features: tuple[str, ...] = ()
-    vector_bytes: int = 16
 
 
 _AVX2 = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"})
@@ -28,11 +27,11 @@ _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 # Generic cpus rather than the host's own: a schedule then gives the same code on every machine of the path,
 # and 512-bit vectors are not halved as the tuning of some Intel cpus would have it.
 PATHS: dict[Isa, IsaPath] = {
-    Isa.AVX512_VNNI: IsaPath(_AVX512 | {"avx512_vnni"}, "x86-64-v4", ("+avx512vnni",), 64),
-    Isa.AVX_VNNI: IsaPath(_AVX2 | {"avx_vnni"}, "x86-64-v3", ("+avxvnni",), 32),
-    Isa.AVX512BW: IsaPath(_AVX512, "x86-64-v4", (), 64),
-    Isa.AVX2: IsaPath(_AVX2, "x86-64-v3", (), 32),
-    Isa.X86_64: IsaPath(frozenset(), "x86-64", (), 16),
+    Isa.AVX512_VNNI: IsaPath(_AVX512 | {"avx512_vnni"}, "x86-64-v4", ("+avx512vnni",)),
+    Isa.AVX_VNNI: IsaPath(_AVX2 | {"avx_vnni"}, "x86-64-v3", ("+avxvnni",)),
+    Isa.AVX512BW: IsaPath(_AVX512, "x86-64-v4"),
+    Isa.AVX2: IsaPath(_AVX2, "x86-64-v3"),
+    Isa.X86_64: IsaPath(frozenset(), "x86-64"),
 }
 
 

@@ -22,8 +22,3 @@ class Cores:
     @property
     def all(self) -> frozenset[int]:
         return self.measuring | self.spare
-
-    @property
-    def while_measuring(self) -> frozenset[int]:
-        """Where builds run while a measurement is on; nowhere else to go means that they wait."""
-        return self.spare

@@ -104,7 +104,7 @@ class Evaluation:
         return verification.verify(self._kernels[command.candidate_id])
 
     def peak(self, command: Peak) -> float:
-        return peak_gmacs.__wrapped__(command.isa)
+        return peak_gmacs(command.isa)
 
 
 def residual_argument(kernel: Kernel, residual: Array | None) -> Array:

@@ -4,7 +4,7 @@ import threading
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Renewal
-from tilewright.errors import StaleAttempt, TilewrightError
+from tilewright.errors import TilewrightError
 
 RENEWALS_PER_LEASE = 5
 
@@ -45,9 +45,6 @@ class Lease:
     def _renew(self) -> None:
         try:
             answer = self._client.renew(Renewal(workload_id=self._workload_id))
-        except StaleAttempt as error:
-            self.lost = error
-            self.ended.set()
         except TilewrightError as error:
             self.lost = error
             self.ended.set()

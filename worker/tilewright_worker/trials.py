@@ -173,7 +173,7 @@ class Bench:
 
     def _next_idle(self) -> Place | None:
         """A place that may start a build now: while others measure, only if a core is left to build on."""
-        if self._measuring() is not None and not self.cores.while_measuring:
+        if self._measuring() is not None and not self.cores.spare:
             return None
         return next((place for place in self._places if place.step is Step.IDLE), None)
 
@@ -185,7 +185,7 @@ class Bench:
             self._fail(place, failure, report)
             return
         place.step = Step.BUILDING
-        place.evaluator.run_on(self.cores.all if self._measuring() is None else self.cores.while_measuring)
+        place.evaluator.run_on(self.cores.all if self._measuring() is None else self.cores.spare)
         place.evaluator.begin(Build(candidate), self._build_seconds)
 
     def _begin_measuring(self, best_us: float) -> None:
@@ -194,10 +194,10 @@ class Bench:
         if ready is None or self._measuring() is not None:
             return
         building = [place for place in self._places if place.step is Step.BUILDING]
-        if building and not self.cores.while_measuring:
+        if building and not self.cores.spare:
             return
         for place in building:
-            place.evaluator.run_on(self.cores.while_measuring)
+            place.evaluator.run_on(self.cores.spare)
         assert ready.candidate is not None
         ready.step = Step.MEASURING
         ready.evaluator.run_on(self.cores.measuring)

@@ -159,7 +159,8 @@ class DenseSpace(StructuredSpace):
             sch.compute_inline(sch.get_sblock("stage"))
         share_among_threads(sch, outer, target.threads, choice)
         keep_tile_in_registers(sch, self.dot.name)
-        narrow_tile(sch, nest, workload, self.dot.lanes)
+        tile, packs = [nest["rows_in_tile"], nest["columns_in_tile"]], fills_blocks(group_out(workload), self.dot.lanes)
+        narrow_tile(sch, workload, self.dot, tile, nest["blocks_in_tile"], nest["lane"], packs)
 
 
 def outer_extents(shape: DenseShape, rows: int, columns: int, blocks: int) -> dict[str, int]:
@@ -303,23 +304,22 @@ def keep_tile_in_registers(sch: Any, instruction: str) -> None:
     mark(sch, lane, instruction)
 
 
-def narrow_tile(sch: Any, nest: dict[str, Any], workload: Workload, lanes: int) -> None:
-    """Store the tile: as many channel blocks at once as pack into one vector of bytes."""
-    blocks = int(sch.get(nest["blocks_in_tile"]).extent)
-    groups = gcd(blocks, 4)
-    intrinsic = intrinsics.narrow_name(workload, groups) if lanes == 16 else None
-    if intrinsic is None or not fills_blocks(group_out(workload), lanes):
-        sch.vectorize(nest["lane"])
+def narrow_tile(sch: Any, workload: Workload, dot: Dot, tile: list[Any], block: Any, lane: Any, packs: bool) -> None:
+    """Store the tile, `block` and `lane` inside it: if it `packs`, as many blocks at once as fill a vector of bytes."""
+    groups = gcd(int(sch.get(block).extent), 4)
+    intrinsic = intrinsics.narrow_name(workload, groups) if packs and dot.lanes == 16 else None
+    if intrinsic is None:
+        sch.vectorize(lane)
     else:
-        nest["blocks_in_tile"], group = sch.split(nest["blocks_in_tile"], [None, groups])
+        block, group = sch.split(block, [None, groups])
         mark(sch, group, intrinsic)
-    for name in ("rows_in_tile", "columns_in_tile", "blocks_in_tile"):
-        sch.unroll(nest[name])
+    for loop in (*tile, block):
+        sch.unroll(loop)
 
 
-def unroll_tile(sch: Any, block: Any) -> None:
-    """Unroll the tile's loops around `block`, its lanes as one vector."""
-    *tile, lane = sch.get_loops(block)[-4:]
+def unroll_tile(sch: Any, block: Any, loops: int = 4) -> None:
+    """Unroll the tile's loops around `block`, `loops` with its lanes, which become one vector."""
+    *tile, lane = sch.get_loops(block)[-loops:]
     for loop in tile:
         sch.unroll(loop)
     sch.vectorize(lane)

@@ -19,12 +19,17 @@ import numpy as np
 
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels import intrinsics
 from tilewright_kernels.definitions.dense import fills_blocks
 from tilewright_kernels.definitions.lanewise import LaneShape, lanewise
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.numerics import Array, Quantization
-from tilewright_kernels.spaces.dense import NARROWING_CYCLES, pack_channels, split_tail
+from tilewright_kernels.spaces.dense import (
+    NARROWING_CYCLES,
+    narrow_tile,
+    pack_channels,
+    split_tail,
+    unroll_tile,
+)
 from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace
@@ -149,7 +154,9 @@ class LanewiseSpace(StructuredSpace):
         if target.threads > 1:
             sch.parallel(sch.fuse(nest["image"], nest["chunk"], nest["chunk_rows"]))
         keep_tile_in_registers(sch, self.dot.lane_name)
-        self._narrow(sch, workload, nest)
+        whole_groups = workload.out_width % self.shape(workload).outputs == 0
+        packs = whole_groups and fills_blocks(workload.out_channels, self.dot.lanes)
+        narrow_tile(sch, workload, self.dot, nest["unrolled"], nest["block_in_tile"], nest["lane"], packs)
 
     def _tile(self, sch: Any, workload: Workload, choice: Choice | None) -> dict[str, Any]:
         """Split the output into chunks that are staged and tiles that stay in registers; all loops by name."""
@@ -176,18 +183,6 @@ class LanewiseSpace(StructuredSpace):
             "lane": lane,
         }
 
-    def _narrow(self, sch: Any, workload: Workload, nest: dict[str, Any]) -> None:
-        groups = gcd(int(sch.get(nest["block_in_tile"]).extent), 4)
-        intrinsic = intrinsics.narrow_name(workload, groups) if self.dot.lanes == 16 else None
-        whole_groups = workload.out_width % self.shape(workload).outputs == 0
-        if intrinsic is None or not fills_blocks(workload.out_channels, self.dot.lanes) or not whole_groups:
-            sch.vectorize(nest["lane"])
-        else:
-            nest["block_in_tile"], group = sch.split(nest["block_in_tile"], [None, groups])
-            mark(sch, group, intrinsic)
-        for loop in (*nest["unrolled"], nest["block_in_tile"]):
-            sch.unroll(loop)
-
 
 def split(sch: Any, loop: Any, choice: Choice | None, *names: str) -> Any:
     """Cut a loop into tiles whose sizes `names` give, largest first: one loop more than there are names."""
@@ -208,11 +203,7 @@ def keep_tile_in_registers(sch: Any, instruction: str) -> None:
     conv = sch.get_sblock("conv")
     row, group, output, block, lane, kernel_row, kernel_column, quad, byte = sch.get_loops(conv)[-9:]
     sch.reorder(kernel_row, kernel_column, quad, row, group, output, block, lane, byte)
-    start = sch.decompose_reduction(conv, kernel_row)
-    *tile, vector = sch.get_loops(start)[-5:]
-    for loop in tile:
-        sch.unroll(loop)
-    sch.vectorize(vector)
+    unroll_tile(sch, sch.decompose_reduction(conv, kernel_row), loops=5)
     unrolled = [row, group, output, block]
     for loop in (quad, kernel_column, kernel_row):
         if prod(int(sch.get(each).extent) for each in (*unrolled, loop)) > MOST_UNROLLED:
