@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,9 @@ class RunningService:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             for process in self.processes():
-                if any(word in argument for argument in process.cmdline()):
-                    return process
+                with suppress(psutil.NoSuchProcess):
+                    if any(word in argument for argument in process.cmdline()):
+                        return process
             time.sleep(0.05)
         raise AssertionError(f"no process {word}")
 

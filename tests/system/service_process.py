@@ -95,10 +95,10 @@ class ServiceProcess:
 
     def _is_of_attempt(self, process: psutil.Process) -> bool:
         try:
-            environment = process.environ()
+            environment, status = process.environ(), process.status()
         except psutil.Error:
             return False
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if status == psutil.STATUS_ZOMBIE:
             return False
         # The service has this from its own environment, the attempts from the slot that starts them.
         return environment.get("TILEWRIGHT_LOGS_DIR") == str(self.logs_dir) and "TILEWRIGHT_CORES" in environment
