@@ -5,6 +5,8 @@ TVM ships `dot_16x4_vnni`, but LLVM 22 changed the operand types of the instruct
 compiles; every candidate that used it failed, and only scalar code survived. These bodies pass int8 vectors.
 """
 
+import itertools
+
 from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
@@ -12,7 +14,7 @@ from tvm.script import tirx as T
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.epilogue import narrow
 from tilewright_kernels.dots import DOTS
-from tilewright_kernels.vectors import llvm
+from tilewright_kernels.vectors import llvm, piece
 
 PACK_WORDS = "llvm.x86.avx512.packssdw.512"
 NARROWED = {"uint8": "llvm.x86.avx512.packuswb.512", "int8": "llvm.x86.avx512.packsswb.512"}
@@ -124,11 +126,11 @@ def _lane_dot_implementation(dot):
 def narrow_name(workload: Workload, groups: int) -> str | None:
     """The intrinsic that narrows `groups` vectors of 16 sums, or None where plain vector code has to do it."""
     is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in (2, 4)
-    return _narrow(workload.out_dtype, groups) if is_narrow else None
+    return _narrow(workload.out_dtype, groups, workload.layout == "NCHW16c") if is_narrow else None
 
 
-def _narrow(out_dtype: str, groups: int) -> str:
-    return f"tilewright_narrow_{out_dtype}_{groups}"
+def _narrow(out_dtype: str, groups: int, is_apart: bool) -> str:
+    return f"tilewright_narrow_{out_dtype}_{groups}{'_apart' if is_apart else ''}"
 
 
 def _narrow_description(out_dtype, groups):
@@ -152,26 +154,6 @@ def _narrow_description(out_dtype, groups):
 
 
 def _narrow_implementation(out_dtype, groups):
-    """Two levels of packing with saturation instead of a clamp and a `vpmovdb` for each vector of sums.
-
-    The packs work inside 128-bit lanes, so a shuffle of 32-bit elements puts the channels in order at the end.
-    `min` stays: a product above 2^31 would become the most negative integer.
-    """
-    order = [4 * lane + group for group in range(groups) for lane in range(4)]
-
-    def narrowed(total, scale, output):
-        highest = T.broadcast(T.Cast("float32", output[2]), 16)
-        integers = [_rounded(T.min(_row(total, g, "float32") * _row(scale, g), highest)) for g in range(groups)]
-        zero_point = T.broadcast(T.Cast("int16", output[0]), 32)
-        words = [
-            llvm("llvm.sadd.sat.v32i16", "int16x32", llvm(PACK_WORDS, "int16x32", low, high), zero_point)
-            for low, high in zip(integers[::2], integers[1::2], strict=True)
-        ]
-        packed = llvm(NARROWED[out_dtype], "int8x64", words[0], words[-1])
-        ordered = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
-        lowest = T.broadcast(T.Cast(out_dtype, output[0] + output[1]), 16 * groups)
-        return T.max(T.reinterpret(ordered, dtype=f"{out_dtype}x{16 * groups}"), lowest)
-
     @T.prim_func(s_tir=True)
     def implementation(
         total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
@@ -182,9 +164,89 @@ def _narrow_implementation(out_dtype, groups):
         with T.sblock("root"):
             T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
             T.writes(out[0:groups, 0:16])
-            out[0, T.ramp(0, 1, 16 * groups)] = narrowed(total, scale, output)
+            out[0, T.ramp(0, 1, 16 * groups)] = _narrowed(out_dtype, groups, total, scale, output)
 
     return implementation
+
+
+def _narrow_apart_description(out_dtype, groups):
+    """As in NCHW16c: sixteen channels lie together, the next sixteen an image further."""
+
+    @T.prim_func(s_tir=True)
+    def description(
+        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        output: T.Buffer((3,), "int32", offset_factor=1),
+        out_handle: T.handle,
+    ):
+        group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
+        out = T.match_buffer(
+            out_handle,
+            (groups, 1, 1, 16),
+            out_dtype,
+            strides=[group_stride, row_stride, column_stride, 1],
+            align=1,
+            offset_factor=1,
+        )
+        with T.sblock("root"):
+            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
+            T.writes(out[0:groups, 0, 0, 0:16])
+            for group in T.serial(0, groups):
+                for lane in T.serial(0, 16):
+                    with T.sblock("narrow"):
+                        vg, vl = T.axis.remap("SS", [group, lane])
+                        out[vg, 0, 0, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
+
+    return description
+
+
+def _narrow_apart_implementation(out_dtype, groups):
+    def store(out, narrowed):
+        for group in range(groups):
+            T.buffer_store(out, piece(narrowed, 16 * group, 16), [group, 0, 0, T.ramp(0, 1, 16)])
+
+    @T.prim_func(s_tir=True)
+    def implementation(
+        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        output: T.Buffer((3,), "int32", offset_factor=1),
+        out_handle: T.handle,
+    ):
+        group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
+        out = T.match_buffer(
+            out_handle,
+            (groups, 1, 1, 16),
+            out_dtype,
+            strides=[group_stride, row_stride, column_stride, 1],
+            align=1,
+            offset_factor=1,
+        )
+        with T.sblock("root"):
+            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
+            T.writes(out[0:groups, 0, 0, 0:16])
+            store(out, T.bind(_narrowed(out_dtype, groups, total, scale, output)))
+
+    return implementation
+
+
+def _narrowed(out_dtype, groups, total, scale, output):
+    """Two levels of packing with saturation instead of a clamp and a `vpmovdb` for each vector of sums.
+
+    The packs work inside 128-bit lanes, so a shuffle of 32-bit elements puts the channels in order at the end.
+    `min` stays: a product above 2^31 would become the most negative integer.
+    """
+    order = [4 * lane + group for group in range(groups) for lane in range(4)]
+    highest = T.broadcast(T.Cast("float32", output[2]), 16)
+    integers = [_rounded(T.min(_row(total, g, "float32") * _row(scale, g), highest)) for g in range(groups)]
+    zero_point = T.broadcast(T.Cast("int16", output[0]), 32)
+    words = [
+        llvm("llvm.sadd.sat.v32i16", "int16x32", llvm(PACK_WORDS, "int16x32", low, high), zero_point)
+        for low, high in zip(integers[::2], integers[1::2], strict=True)
+    ]
+    packed = llvm(NARROWED[out_dtype], "int8x64", words[0], words[-1])
+    ordered = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
+    lowest = T.broadcast(T.Cast(out_dtype, output[0] + output[1]), 16 * groups)
+    return T.max(T.reinterpret(ordered, dtype=f"{out_dtype}x{16 * groups}"), lowest)
 
 
 def _row(buffer, group, as_dtype="float32"):
@@ -209,14 +271,14 @@ def register() -> None:
     for dot in DOTS.values():
         TensorIntrin.register(dot.name, _dot_description(dot), _dot_implementation(dot), override=True)
         TensorIntrin.register(dot.lane_name, _lane_dot_description(dot), _lane_dot_implementation(dot), override=True)
-    for out_dtype in NARROWED:
-        for groups in (2, 4):
-            TensorIntrin.register(
-                _narrow(out_dtype, groups),
-                _narrow_description(out_dtype, groups),
-                _narrow_implementation(out_dtype, groups),
-                override=True,
-            )
+    for out_dtype, groups in itertools.product(NARROWED, (2, 4)):
+        pairs = {
+            False: (_narrow_description, _narrow_implementation),
+            True: (_narrow_apart_description, _narrow_apart_implementation),
+        }
+        for is_apart, pair in pairs.items():
+            functions = (make(out_dtype, groups) for make in pair)
+            TensorIntrin.register(_narrow(out_dtype, groups, is_apart), *functions, override=True)
 
 
 def dot_loop(dot, chains, rounds):

@@ -1,0 +1,230 @@
+# mypy: ignore-errors
+"""Activations in other layouts than NHWC, around loop nests that are NHWC inside.
+
+NCHW16c needs no more than other indices: sixteen channels of a pixel stay together. NCHW comes in and goes out
+through buffers: `enter` and `leave` turn squares of channels and pixels in registers, several side by side in one
+vector. The last vector of a row of pixels overlaps the one before it, so that no row has a tail.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from tvm import tirx
+from tvm.script import tirx as T
+
+from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright_kernels.dots import Dot
+from tilewright_kernels.vectors import LANE_BYTES, interleaved, piece, transposed
+
+
+def arranged(layout: str, n, h, w, c):
+    """The place of an NHWC element in an array of `layout`."""
+    if layout == "NHWC":
+        return n, h, w, c
+    if layout == "NCHW":
+        return n, c, h, w
+    return n, c // CHANNEL_BLOCK, h, w, c % CHANNEL_BLOCK
+
+
+@dataclass(frozen=True)
+class Planes:
+    """NCHW activations: what lies in an array of the caller, and in the NHWC buffer before or behind it.
+
+    Where rows are shorter than a vector, the whole image is one row.
+    """
+
+    batch: int
+    groups: int
+    channels: int
+    """Of one group."""
+    height: int
+    width: int
+    dtype: str
+    lanes: int
+    """128-bit lanes of a vector."""
+
+    @property
+    def square(self) -> int:
+        """Channels and pixels that are turned together in one lane."""
+        return LANE_BYTES // np.dtype(self.dtype).itemsize
+
+    @property
+    def has_rows(self) -> bool:
+        return self.width >= self.square
+
+    @property
+    def rows(self) -> int:
+        return self.height if self.has_rows else 1
+
+    @property
+    def columns(self) -> int:
+        return self.width if self.has_rows else self.height * self.width
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that are turned together: a square, or as many as a small image has, down to a power of two."""
+        return min(self.square, power_of_two(self.columns))
+
+    @property
+    def chunks(self) -> int:
+        """Sixteens of channels that a pixel takes in the buffer."""
+        return ceil(self.channels / CHANNEL_BLOCK)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the caller's array."""
+        return self.batch, self.groups, self.channels, self.rows, self.columns
+
+    @property
+    def buffer_shape(self) -> tuple[int, ...]:
+        """NHWC, the channels of each group filled up to sixteens."""
+        return self.batch, self.groups, self.rows, self.columns, self.chunks, CHANNEL_BLOCK
+
+    def place(self, n, g, h, w, chunk, channel):
+        """Of an element in the buffer."""
+        row, column = (h, w) if self.has_rows else (0, h * self.width + w)
+        return n, g, row, column, chunk, channel
+
+
+def turned_quads(workload: Workload, dot: Dot, data, data_zero_point, source, place):
+    """A padded row of `source`, the channels of one quad side by side, from as many rows of NCHW data.
+
+    Channels beyond the last one repeat it: their weights are zero.
+    """
+    *outside, channels, height, width = map(int, data.shape)
+    top, left, _, right = workload.padding
+    n, group, row, quad = place
+    quads, pixels, dtype = dot.products, power_of_two(min(width, LANE_BYTES)), workload.data_dtype
+
+    def fill(first, count):
+        with T.serial(0, count) as column:
+            zero_point = T.broadcast(T.cast(data_zero_point[0], dot.data_dtype), quads)
+            T.buffer_store(source, zero_point, [n, group, row, quad, first + column, T.ramp(0, 1, quads)])
+
+    def turn(first):
+        taps = [tirx.min(quad * quads + tap, channels - 1) for tap in range(quads)]
+        rows = [data.vload([n, group, tap, row - top, first], f"{dtype}x{pixels}") for tap in taps]
+        value = operand_quads(rows, pixels, dtype, dot)
+        T.buffer_store(source, value, [n, group, row, quad, left + first, T.ramp(0, 1, quads * pixels)])
+
+    def inside():
+        fill(0, left)
+        with T.serial(0, ceil(width / pixels)) as vector:
+            turn(tirx.min(vector * pixels, width - pixels))
+        fill(left + width, right)
+
+    with T.If(tirx.all(row >= top, row < top + height)):
+        with T.Then():
+            inside()
+        with T.Else():
+            fill(0, left + width + right)
+
+
+def operand_quads(rows, pixels: int, dtype: str, dot: Dot):
+    """Rows of `pixels` elements as quads of the instruction: uint8, or widened to int16."""
+    count = pixels * dot.products
+    if dot.lanes == pixels == LANE_BYTES and dot.has_bytes:
+        quads = interleaved([T.reinterpret(each, dtype=f"uint8x{pixels}") for each in rows], pixels)
+    else:
+        quads = tirx.Shuffle(rows, [tap * pixels + pixel for pixel in range(pixels) for tap in range(len(rows))])
+    if not dot.has_bytes:
+        return T.cast(quads, f"{dot.data_dtype}x{count}")
+    if dtype == "uint8":
+        return quads
+    return T.reinterpret(quads, dtype=f"uint8x{count}") + T.broadcast(T.uint8(128), count)
+
+
+def all_of(whole, extent: int) -> slice:
+    """A whole dimension, written so that `compute_at` understands it: by a block variable of extent 1."""
+    return slice(whole * extent, whole * extent + extent)
+
+
+def power_of_two(number: int) -> int:
+    """The largest that is not above `number`."""
+    return 1 << number.bit_length() - 1
+
+
+def enter(planes: Planes, data, buffer):
+    """Block `enter`: 8-bit NCHW `data`, to an NHWC buffer. Its loops: image, group, row, chunk of channels.
+
+    Channels that fill up the last chunk repeat the last one.
+    """
+    columns, dtype = planes.columns, str(data.dtype)
+    pixels = power_of_two(min(columns, LANE_BYTES))
+    lanes = max(lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= min(planes.lanes, columns // LANE_BYTES))
+
+    def turn(n, group, row, chunk, first):
+        channels = [tirx.min(chunk * CHANNEL_BLOCK + at, planes.channels - 1) for at in range(CHANNEL_BLOCK)]
+        vectors = [T.bind(data.vload([n, group, each, row, first], f"{dtype}x{lanes * pixels}")) for each in channels]
+        for pixel, vector in enumerate(transposed(vectors, lanes)):
+            for lane in range(lanes):
+                value = piece(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
+                place = [n, group, row, first + lane * pixels + pixel, chunk, T.ramp(0, 1, CHANNEL_BLOCK)]
+                T.buffer_store(buffer, value, place)
+
+    @T.inline
+    def block():
+        for n, g, row, chunk, whole in T.grid(planes.batch, planes.groups, planes.rows, planes.chunks, 1):
+            with T.sblock("enter"):
+                vn, vg, vrow, vchunk, vwhole = T.axis.remap("SSSSS", [n, g, row, chunk, whole])
+                T.reads(data[vn, vg, 0 : planes.channels, vrow, 0:columns])
+                T.writes(buffer[vn, vg, vrow, all_of(vwhole, columns), vchunk, all_of(vwhole, CHANNEL_BLOCK)])
+                for vector in T.serial(ceil(columns / (lanes * pixels))):
+                    turn(vn, vg, vrow, vchunk, tirx.min(vector * lanes * pixels, columns - lanes * pixels))
+
+    block()
+
+
+def leave(planes: Planes, buffer, out):
+    """Block `leave`: the results in `buffer`, to NCHW. Its loops: image, group, row, tile of channels."""
+    square, pixels, columns = planes.square, planes.pixels, planes.columns
+    chunks = planes.chunks
+    filled = chunks * CHANNEL_BLOCK
+    lanes = max(lanes for lanes in (1, 2, 4) if lanes <= planes.lanes and filled % (lanes * square) == 0)
+    size = lanes * square
+    tiles = ceil(planes.channels / size)
+    rest = planes.channels - (tiles - 1) * size
+
+    def store(place, tile, first, channels):
+        """Turn `pixels` pixels and store as many of the channels of the tile."""
+        n, g, row = place
+        chunk, offset = (tile * size // CHANNEL_BLOCK, 0)
+        if size < CHANNEL_BLOCK:
+            chunk, offset = tile // (CHANNEL_BLOCK // size), tile % (CHANNEL_BLOCK // size) * size
+        vectors = [
+            T.bind(buffer.vload([n, g, row, first + pixel, chunk, offset], f"{planes.dtype}x{size}"))
+            for pixel in range(pixels)
+        ]
+        turned = transposed(vectors, lanes)
+        for channel in range(channels):
+            lane, place_in_lane = divmod(channel, square)
+            vector, start = divmod(place_in_lane * pixels, square)
+            value = piece(turned[vector], lane * square + start, pixels)
+            T.buffer_store(out, value, [n, g, tile * size + channel, row, T.ramp(first, 1, pixels)])
+
+    def turn(place, tile, first):
+        if rest == size:
+            store(place, tile, first, size)
+            return
+        with T.If(tile < tiles - 1):
+            with T.Then():
+                store(place, tile, first, size)
+            with T.Else():
+                store(place, tile, first, rest)
+
+    @T.inline
+    def block():
+        for n, g, row, tile, whole in T.grid(planes.batch, planes.groups, planes.rows, tiles, 1):
+            with T.sblock("leave"):
+                vn, vg, vrow, vtile, vwhole = T.axis.remap("SSSSS", [n, g, row, tile, whole])
+                T.reads(
+                    buffer[
+                        vn, vg, vrow, all_of(vwhole, columns), all_of(vwhole, chunks), all_of(vwhole, CHANNEL_BLOCK)
+                    ]
+                )
+                T.writes(out[vn, vg, 0 : planes.channels, vrow, 0:columns])
+                for vector in T.serial(ceil(columns / pixels)):
+                    turn((vn, vg, vrow), vtile, tirx.min(vector * pixels, columns - pixels))
+
+    block()
