@@ -9,10 +9,9 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
-from tilewright_kernels.definitions.layouts import Planes, all_of, enter, leave, turned_quads
+from tilewright_kernels.definitions.layouts import Planes, enter, leave, part, turned_quads
 from tilewright_kernels.dots import Dot
 from tilewright_kernels.vectors import LANE_BYTES
-
 
 MOST_ROW_PIXELS = 128
 """Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
@@ -186,11 +185,9 @@ class NchwArrays(NhwcArrays):
     @property
     def planes(self) -> Planes:
         shape = self.shape
-        return Planes(
-            *(shape.batch, shape.groups, group_out(self.workload), shape.out_height, shape.out_width),
-            self.workload.out_dtype,
-            lanes=shape.lanes * 4 // LANE_BYTES,
-        )
+        pixels = shape.out_height, shape.out_width
+        out_dtype = self.workload.out_dtype
+        return Planes(shape.batch, shape.groups, group_out(self.workload), *pixels, out_dtype, shape.lanes)
 
     @property
     def data_shape(self) -> tuple[int, ...]:
@@ -210,8 +207,7 @@ class NchwArrays(NhwcArrays):
         return n, g, h, q, w, i
 
     def block(self, n, h, w, g, b, lane):
-        blocks = CHANNEL_BLOCK // self.shape.lanes
-        return self.planes.place(n, g, h, w, b // blocks, b % blocks * self.shape.lanes + lane)
+        return self.planes.place(n, g, h, w, b, lane)
 
 
 ARRAYS = {"NHWC": NhwcArrays, "NCHW": NchwArrays, "NCHW16c": Nchw16cArrays}
@@ -271,17 +267,14 @@ def dense(workload: Workload, dot: Dot):
         out: T.Buffer(arrays.out_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
-        if is_direct:
-            source = data
-        else:
-            source = T.sblock_alloc_buffer(arrays.source_shape, operand)
+        source = data if is_direct else T.sblock_alloc_buffer(arrays.source_shape, operand)
         total = T.sblock_alloc_buffer((N, G, OH, OW, BLOCKS, LANES), "int32", scope="local")
         if is_nchw:
             for n, g, h, q, whole in T.grid(N, G, PH, QUADS, 1):
                 with T.sblock("stage"):
                     vn, vg, vh, vq, vwhole = T.axis.remap("SSSSS", [n, g, h, q, whole])
                     T.reads(data[vn, vg, 0:C, 0:H, 0:W], data_zero_point[0])
-                    T.writes(source[vn, vg, vh, vq, all_of(vwhole, PW), all_of(vwhole, QUAD)])
+                    T.writes(source[vn, vg, vh, vq, part(vwhole, PW), part(vwhole, QUAD)])
                     turned_quads(workload, dot, data, data_zero_point, source, [vn, vg, vh, vq])
         elif not is_direct:
             for n, g, h, w, c in T.grid(N, G, PH, PW, QUADS * QUAD):
@@ -307,10 +300,7 @@ def dense(workload: Workload, dot: Dot):
                     read(source, vn, vh, vw, vg, vq, vkh, vkw, vi), "int32"
                 ) * T.cast(weight[vg, vb, vkh, vkw, vq, vl, vi], "int32")
         if whole_blocks:
-            if is_nchw:
-                result = T.sblock_alloc_buffer(arrays.planes.buffer_shape, out_dtype)
-            else:
-                result = out
+            result = T.sblock_alloc_buffer(arrays.planes.buffer_shape, out_dtype) if is_nchw else out
             for n, g, h, w, b, lane in T.grid(N, G, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, vg, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
@@ -342,6 +332,8 @@ def dense(workload: Workload, dot: Dot):
             for n, g, h, w, c in T.grid(N, G, OH, OW, OC):
                 with T.sblock("store"):
                     vn, vg, vh, vw, vc = T.axis.remap("SSSSS", [n, g, h, w, c])
-                    T.buffer_store(out, result[vn, vg, vh, vw, vc // LANES, vc % LANES], arrays.channel(vn, vh, vw, vg, vc))
+                    T.buffer_store(
+                        out, result[vn, vg, vh, vw, vc // LANES, vc % LANES], arrays.channel(vn, vh, vw, vg, vc)
+                    )
 
     return main

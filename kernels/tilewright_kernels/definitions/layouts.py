@@ -27,6 +27,27 @@ def arranged(layout: str, n, h, w, c):
     return n, c // CHANNEL_BLOCK, h, w, c % CHANNEL_BLOCK
 
 
+def vector_of(layout: str, buffer, place, size: int):
+    """`size` channels from `place` on; in NCHW16c they are in one chunk, or are whole chunks."""
+    if layout != "NCHW16c" or size <= CHANNEL_BLOCK:
+        return buffer.vload(place, f"{buffer.dtype}x{size}")
+    n, chunk, h, w, channel = place
+    chunks = [
+        buffer.vload([n, chunk + at, h, w, channel], f"{buffer.dtype}x{CHANNEL_BLOCK}")
+        for at in range(size // CHANNEL_BLOCK)
+    ]
+    return tirx.Shuffle(chunks, list(range(size)))
+
+
+def region(buffer, *places):
+    return buffer[places]
+
+
+def whole(buffer):
+    """The region of all of it."""
+    return region(buffer, *(slice(0, extent) for extent in buffer.shape))
+
+
 @dataclass(frozen=True)
 class Planes:
     """NCHW activations: what lies in an array of the caller, and in the NHWC buffer before or behind it.
@@ -42,7 +63,12 @@ class Planes:
     width: int
     dtype: str
     lanes: int
-    """128-bit lanes of a vector."""
+    """Channels of a block, whose sums fill one vector."""
+
+    @property
+    def vector_lanes(self) -> int:
+        """128-bit lanes of a vector."""
+        return self.lanes * 4 // LANE_BYTES
 
     @property
     def square(self) -> int:
@@ -77,14 +103,34 @@ class Planes:
         return self.batch, self.groups, self.channels, self.rows, self.columns
 
     @property
-    def buffer_shape(self) -> tuple[int, ...]:
-        """NHWC, the channels of each group filled up to sixteens."""
-        return self.batch, self.groups, self.rows, self.columns, self.chunks, CHANNEL_BLOCK
+    def blocks(self) -> int:
+        """Blocks of results of a group; the buffer has room for more where they do not fill a chunk."""
+        return ceil(self.channels / self.lanes)
 
-    def place(self, n, g, h, w, chunk, channel):
-        """Of an element in the buffer."""
+    @property
+    def buffer_shape(self) -> tuple[int, ...]:
+        """NHWC, the channels of each group filled up to chunks; blocks of sixteen are a dimension of their own."""
+        pixels = self.batch, self.groups, self.rows, self.columns
+        if self.lanes == CHANNEL_BLOCK:
+            return *pixels, self.chunks, CHANNEL_BLOCK
+        return *pixels, self.chunks * CHANNEL_BLOCK
+
+    def place(self, n, g, h, w, block, lane):
+        """Of a lane of a block in the buffer."""
         row, column = (h, w) if self.has_rows else (0, h * self.width + w)
-        return n, g, row, column, chunk, channel
+        return n, g, row, column, *self.channels_at(block, self.lanes, lane)
+
+    def channels_at(self, index, size: int, first=0):
+        """Of part `index` of the channels of a pixel in the buffer, parts of `size`, from its channel `first` on."""
+        if self.lanes == CHANNEL_BLOCK:
+            return index * (size // CHANNEL_BLOCK), first
+        return (index * size + first,)
+
+    def part_of_channels(self, index, size: int, whole) -> tuple[slice, ...]:
+        """The same, all of the part, as a region; `whole` is a block variable of extent 1."""
+        if self.lanes == CHANNEL_BLOCK:
+            return part(index, size // CHANNEL_BLOCK), part(whole, CHANNEL_BLOCK)
+        return (part(index, size),)
 
 
 def turned_quads(workload: Workload, dot: Dot, data, data_zero_point, source, place):
@@ -92,7 +138,7 @@ def turned_quads(workload: Workload, dot: Dot, data, data_zero_point, source, pl
 
     Channels beyond the last one repeat it: their weights are zero.
     """
-    *outside, channels, height, width = map(int, data.shape)
+    channels, height, width = map(int, data.shape[2:])
     top, left, _, right = workload.padding
     n, group, row, quad = place
     quads, pixels, dtype = dot.products, power_of_two(min(width, LANE_BYTES)), workload.data_dtype
@@ -135,9 +181,12 @@ def operand_quads(rows, pixels: int, dtype: str, dot: Dot):
     return T.reinterpret(quads, dtype=f"uint8x{count}") + T.broadcast(T.uint8(128), count)
 
 
-def all_of(whole, extent: int) -> slice:
-    """A whole dimension, written so that `compute_at` understands it: by a block variable of extent 1."""
-    return slice(whole * extent, whole * extent + extent)
+def part(index, extent: int) -> slice:
+    """Part `index` of a dimension that is cut into parts of `extent`.
+
+    `compute_at` understands no other form: a whole dimension is the only part, by a block variable of extent 1.
+    """
+    return slice(index * extent, index * extent + extent)
 
 
 def power_of_two(number: int) -> int:
@@ -145,14 +194,14 @@ def power_of_two(number: int) -> int:
     return 1 << number.bit_length() - 1
 
 
-def enter(planes: Planes, data, buffer):
-    """Block `enter`: 8-bit NCHW `data`, to an NHWC buffer. Its loops: image, group, row, chunk of channels.
+def enter(planes: Planes, data, buffer, name: str = "enter"):
+    """A block: 8-bit NCHW `data`, to an NHWC buffer. Its loops: image, group, row, chunk of channels, all.
 
     Channels that fill up the last chunk repeat the last one.
     """
     columns, dtype = planes.columns, str(data.dtype)
     pixels = power_of_two(min(columns, LANE_BYTES))
-    lanes = max(lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= min(planes.lanes, columns // LANE_BYTES))
+    lanes = max(lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= min(planes.vector_lanes, columns // LANE_BYTES))
 
     def turn(n, group, row, chunk, first):
         channels = [tirx.min(chunk * CHANNEL_BLOCK + at, planes.channels - 1) for at in range(CHANNEL_BLOCK)]
@@ -160,16 +209,26 @@ def enter(planes: Planes, data, buffer):
         for pixel, vector in enumerate(transposed(vectors, lanes)):
             for lane in range(lanes):
                 value = piece(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
-                place = [n, group, row, first + lane * pixels + pixel, chunk, T.ramp(0, 1, CHANNEL_BLOCK)]
-                T.buffer_store(buffer, value, place)
+                *chunks, start = planes.channels_at(chunk, CHANNEL_BLOCK)
+                place = [n, group, row, first + lane * pixels + pixel, *chunks]
+                T.buffer_store(buffer, value, [*place, T.ramp(start, 1, CHANNEL_BLOCK)])
 
     @T.inline
     def block():
         for n, g, row, chunk, whole in T.grid(planes.batch, planes.groups, planes.rows, planes.chunks, 1):
-            with T.sblock("enter"):
+            with T.sblock(name):
                 vn, vg, vrow, vchunk, vwhole = T.axis.remap("SSSSS", [n, g, row, chunk, whole])
                 T.reads(data[vn, vg, 0 : planes.channels, vrow, 0:columns])
-                T.writes(buffer[vn, vg, vrow, all_of(vwhole, columns), vchunk, all_of(vwhole, CHANNEL_BLOCK)])
+                T.writes(
+                    region(
+                        buffer,
+                        vn,
+                        vg,
+                        vrow,
+                        part(vwhole, columns),
+                        *planes.part_of_channels(vchunk, CHANNEL_BLOCK, vwhole),
+                    )
+                )
                 for vector in T.serial(ceil(columns / (lanes * pixels))):
                     turn(vn, vg, vrow, vchunk, tirx.min(vector * lanes * pixels, columns - lanes * pixels))
 
@@ -179,9 +238,8 @@ def enter(planes: Planes, data, buffer):
 def leave(planes: Planes, buffer, out):
     """Block `leave`: the results in `buffer`, to NCHW. Its loops: image, group, row, tile of channels."""
     square, pixels, columns = planes.square, planes.pixels, planes.columns
-    chunks = planes.chunks
-    filled = chunks * CHANNEL_BLOCK
-    lanes = max(lanes for lanes in (1, 2, 4) if lanes <= planes.lanes and filled % (lanes * square) == 0)
+    filled, results = planes.chunks * CHANNEL_BLOCK, planes.blocks * planes.lanes
+    lanes = max(lanes for lanes in (1, 2, 4) if lanes <= planes.vector_lanes and filled % (lanes * square) == 0)
     size = lanes * square
     tiles = ceil(planes.channels / size)
     rest = planes.channels - (tiles - 1) * size
@@ -189,11 +247,8 @@ def leave(planes: Planes, buffer, out):
     def store(place, tile, first, channels):
         """Turn `pixels` pixels and store as many of the channels of the tile."""
         n, g, row = place
-        chunk, offset = (tile * size // CHANNEL_BLOCK, 0)
-        if size < CHANNEL_BLOCK:
-            chunk, offset = tile // (CHANNEL_BLOCK // size), tile % (CHANNEL_BLOCK // size) * size
         vectors = [
-            T.bind(buffer.vload([n, g, row, first + pixel, chunk, offset], f"{planes.dtype}x{size}"))
+            T.bind(buffer.vload([n, g, row, first + pixel, *planes.channels_at(tile, size)], f"{planes.dtype}x{size}"))
             for pixel in range(pixels)
         ]
         turned = transposed(vectors, lanes)
@@ -219,9 +274,9 @@ def leave(planes: Planes, buffer, out):
             with T.sblock("leave"):
                 vn, vg, vrow, vtile, vwhole = T.axis.remap("SSSSS", [n, g, row, tile, whole])
                 T.reads(
-                    buffer[
-                        vn, vg, vrow, all_of(vwhole, columns), all_of(vwhole, chunks), all_of(vwhole, CHANNEL_BLOCK)
-                    ]
+                    region(
+                        buffer, vn, vg, vrow, part(vwhole, columns), *planes.part_of_channels(vwhole, results, vwhole)
+                    )
                 )
                 T.writes(out[vn, vg, 0 : planes.channels, vrow, 0:columns])
                 for vector in T.serial(ceil(columns / pixels)):

@@ -56,8 +56,6 @@ SHARED = (1, 2, 3, 4)
 class DenseSpace(StructuredSpace):
     """Groups of many channels, or one; any stride, padding, dilation and batch."""
 
-    stages_by_image = True
-
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"dense_{isa.value}"
@@ -302,13 +300,16 @@ def attach_turns(sch: Any, workload: Workload, threads: int, loop: Any) -> None:
 
 def place_turn(sch: Any, name: str, threads: int, loop: Any) -> None:
     """Turn NCHW data inside `loop`, or, shared among threads, all at once."""
-    block = sch.get_sblock(name)
     if threads > 1:
-        sch.parallel(sch.fuse(*sch.get_loops(block)))
+        share_turn(sch, name)
     elif name == "leave":
-        sch.reverse_compute_at(block, loop, preserve_unit_loops=True)
+        sch.reverse_compute_at(sch.get_sblock(name), loop, preserve_unit_loops=True)
     else:
-        sch.compute_at(block, loop, preserve_unit_loops=True)
+        sch.compute_at(sch.get_sblock(name), loop, preserve_unit_loops=True)
+
+
+def share_turn(sch: Any, name: str) -> None:
+    sch.parallel(sch.fuse(*sch.get_loops(sch.get_sblock(name))))
 
 
 def place_stage(sch: Any, image: Any | None, threads: int, vector: int) -> None:
