@@ -267,7 +267,8 @@ def dense(workload: Workload, dot: Dot):
         out: T.Buffer(arrays.out_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
-        source = data if is_direct else T.sblock_alloc_buffer(arrays.source_shape, operand)
+        if not is_direct:
+            source = T.sblock_alloc_buffer(arrays.source_shape, operand)
         total = T.sblock_alloc_buffer((N, G, OH, OW, BLOCKS, LANES), "int32", scope="local")
         if is_nchw:
             for n, g, h, q, whole in T.grid(N, G, PH, QUADS, 1):
@@ -284,34 +285,38 @@ def dense(workload: Workload, dot: Dot):
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(arrays.planes.buffer_shape, workload.residual_dtype)
             enter(arrays.planes, residual, added)
-        else:
-            added = residual
         for n, g, h, w, b, lane, kh, kw, q, i in T.grid(N, G, OH, OW, BLOCKS, LANES, KH, KW, QUADS, QUAD):
             with T.sblock("conv"):
                 vn, vg, vh, vw, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
                     "SSSSSSRRRR", [n, g, h, w, b, lane, kh, kw, q, i]
                 )
                 # Without the bias: an update block that reads more than the instruction does cannot be tensorized.
-                T.reads(read(source, vn, vh, vw, vg, vq, vkh, vkw, vi), weight[vg, vb, vkh, vkw, vq, vl, vi])
+                T.reads(
+                    read(data if is_direct else source, vn, vh, vw, vg, vq, vkh, vkw, vi),
+                    weight[vg, vb, vkh, vkw, vq, vl, vi],
+                )
                 T.writes(total[vn, vg, vh, vw, vb, vl])
                 with T.init():
                     total[vn, vg, vh, vw, vb, vl] = bias[vg, vb, vl]
                 total[vn, vg, vh, vw, vb, vl] = total[vn, vg, vh, vw, vb, vl] + T.cast(
-                    read(source, vn, vh, vw, vg, vq, vkh, vkw, vi), "int32"
+                    read(data if is_direct else source, vn, vh, vw, vg, vq, vkh, vkw, vi), "int32"
                 ) * T.cast(weight[vg, vb, vkh, vkw, vq, vl, vi], "int32")
         if whole_blocks:
-            result = T.sblock_alloc_buffer(arrays.planes.buffer_shape, out_dtype) if is_nchw else out
+            if is_nchw:
+                result = T.sblock_alloc_buffer(arrays.planes.buffer_shape, out_dtype)
             for n, g, h, w, b, lane in T.grid(N, G, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, vg, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
                     T.buffer_store(
-                        result,
+                        result if is_nchw else out,
                         requantise(
                             workload,
                             total[vn, vg, vh, vw, vb, vl],
                             scale[vg, vb, vl],
                             output,
-                            addend(added, addition, vn, vh, vw, vg, vb, vl),
+                            addend(
+                                added if is_nchw and workload.residual else residual, addition, vn, vh, vw, vg, vb, vl
+                            ),
                         ),
                         arrays.block(vn, vh, vw, vg, vb, vl),
                     )
@@ -327,7 +332,7 @@ def dense(workload: Workload, dot: Dot):
                         total[vn, vg, vh, vw, vb, vl],
                         scale[vg, vb, vl],
                         output,
-                        addend(added, addition, vn, vh, vw, vg, vb, vl),
+                        addend(added if is_nchw and workload.residual else residual, addition, vn, vh, vw, vg, vb, vl),
                     )
             for n, g, h, w, c in T.grid(N, G, OH, OW, OC):
                 with T.sblock("store"):

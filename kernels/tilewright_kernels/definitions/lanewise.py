@@ -176,29 +176,24 @@ def lanewise(workload: Workload, dot: Dot):
             pixels = T.sblock_alloc_buffer(data_planes.buffer_shape, data_dtype)
             result = T.sblock_alloc_buffer(planes.buffer_shape, out_dtype)
             enter(data_planes, data, pixels)
-        else:
-            pixels = data
-            result = out
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
             enter(planes, residual, added, "enter_residual")
-        else:
-            added = residual
         if loads_vectors(workload, dot):
             for n, h, w, q, b in T.grid(N, PH, COLUMNS, QUADS, BLOCKS):
                 with T.sblock("interleave"):
                     vn, vh, vw, vq, vb = T.axis.remap("SSSSS", [n, h, w, q, b])
-                    T.reads(whole(pixels), data_zero_point[0])
+                    T.reads(whole(pixels if is_nchw else data), data_zero_point[0])
                     T.writes(quads[vn, vh, vw, vq, vb * BYTES : vb * BYTES + BYTES])
                     quads[vn, vh, vw, vq, T.ramp(vb * BYTES, 1, BYTES)] = quad_vector(
-                        pixels, data_zero_point, vn, vh, vw, vq, vb
+                        pixels if is_nchw else data, data_zero_point, vn, vh, vw, vq, vb
                     )
         else:
             for n, h, w, q, y in T.grid(N, PH, COLUMNS, QUADS, BLOCKS * BYTES):
                 with T.sblock("interleave"):
                     vn, vh, vw, vq, vy = T.axis.remap("SSSSS", [n, h, w, q, y])
                     quads[vn, vh, vw, vq, vy] = quad_byte(
-                        pixels, data_zero_point, vn, vh, vw, vq, vy // QUAD, vy % QUAD
+                        pixels if is_nchw else data, data_zero_point, vn, vh, vw, vq, vy // QUAD, vy % QUAD
                     )
         for n, h, g, p, b, lane, kh, kw, q, i in T.grid(N, OH, GROUPS, OUTPUTS, BLOCKS, LANES, KH, KW, QUADS, QUAD):
             with T.sblock("conv"):
@@ -220,13 +215,17 @@ def lanewise(workload: Workload, dot: Dot):
                 with T.sblock("requantise"):
                     vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
                     T.buffer_store(
-                        result,
+                        result if is_nchw else out,
                         requantise(
                             workload,
                             total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vb, vl],
                             scale[0, vb, vl],
                             output,
-                            addend(added, addition, out_place(vn, vh, vw, vb, vl)),
+                            addend(
+                                added if is_nchw and workload.residual else residual,
+                                addition,
+                                out_place(vn, vh, vw, vb, vl),
+                            ),
                         ),
                         out_place(vn, vh, vw, vb, vl),
                     )
@@ -236,12 +235,12 @@ def lanewise(workload: Workload, dot: Dot):
             for n, h, w, c in T.grid(N, OH, OW, OC):
                 with T.sblock("requantise"):
                     vn, vh, vw, vc = T.axis.remap("SSSS", [n, h, w, c])
-                    result[vn, vh, vw, vc] = requantise(
+                    out[vn, vh, vw, vc] = requantise(
                         workload,
                         total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vc // LANES, vc % LANES],
                         scale[0, vc // LANES, vc % LANES],
                         output,
-                        addend(added, addition, [vn, vh, vw, vc]),
+                        addend(added if is_nchw and workload.residual else residual, addition, [vn, vh, vw, vc]),
                     )
 
     return main

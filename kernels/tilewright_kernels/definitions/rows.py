@@ -119,8 +119,6 @@ def rows(workload: Workload, dot: Dot):
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
             enter(planes, residual, added)
-        else:
-            added = residual
         for n, h, w, b, lane, kh, p, q, i in T.grid(N, OH, OW, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
             with T.sblock("conv"):
                 vn, vh, vw, vb, vl, vkh, vp, vq, vi = T.axis.remap("SSSSSRRRR", [n, h, w, b, lane, kh, p, q, i])
@@ -135,18 +133,19 @@ def rows(workload: Workload, dot: Dot):
                     source[vn, vh * SH + vkh * DH, vp, WINDOW + vw * STEP + vq * QUAD + vi], "int32"
                 ) * T.cast(weight[vb, vkh, vp, vq, vl, vi], "int32")
         if whole_blocks:
-            result = T.sblock_alloc_buffer(planes.buffer_shape, out_dtype) if is_nchw else out
+            if is_nchw:
+                result = T.sblock_alloc_buffer(planes.buffer_shape, out_dtype)
             for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
                     T.buffer_store(
-                        result,
+                        result if is_nchw else out,
                         requantise(
                             workload,
                             total[vn, vh, vw, vb, vl],
                             scale[0, vb, vl],
                             output,
-                            addend(added, addition, vn, vh, vw, vb, vl),
+                            addend(added if is_nchw and workload.residual else residual, addition, vn, vh, vw, vb, vl),
                         ),
                         place(vn, vh, vw, vb, vl),
                     )
@@ -162,7 +161,7 @@ def rows(workload: Workload, dot: Dot):
                         total[vn, vh, vw, vb, vl],
                         scale[0, vb, vl],
                         output,
-                        addend(added, addition, vn, vh, vw, vb, vl),
+                        addend(added if is_nchw and workload.residual else residual, addition, vn, vh, vw, vb, vl),
                     )
             for n, g, h, w, c in T.grid(N, 1, OH, OW, OC):
                 with T.sblock("store"):
