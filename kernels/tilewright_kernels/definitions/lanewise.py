@@ -13,10 +13,19 @@ from math import ceil
 from tvm import tirx
 from tvm.script import tirx as T
 
-from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.dense import as_operand, fills_blocks
 from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
-from tilewright_kernels.definitions.layouts import Planes, arranged, enter, leave, vector_of, whole
+from tilewright_kernels.definitions.layouts import (
+    Planes,
+    arranged,
+    enter,
+    leave,
+    place_in,
+    planes_of_data,
+    vector_of,
+    whole,
+)
 from tilewright_kernels.dots import Dot
 from tilewright_kernels.vectors import interleaved, spread
 
@@ -101,7 +110,7 @@ def lanewise(workload: Workload, dot: Dot):
     holds_taps = GROUP_IN == 1
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
     whole_blocks, is_nchw = stores_vectors(workload, dot), layout == "NCHW"
-    data_planes = Planes(N, 1, C, H, W, data_dtype, lanes=CHANNEL_BLOCK)
+    data_planes = planes_of_data(workload)
     planes = Planes(N, 1, OC, OH, OW, out_dtype, LANES)
     data_shape = data_planes.shape if is_nchw else workload.input_shape
     out_shape = planes.shape if is_nchw else workload.output_shape
@@ -109,9 +118,7 @@ def lanewise(workload: Workload, dot: Dot):
         out_shape = (N, OH, OW, BLOCKS, LANES)
 
     def data_place(n, h, w, c):
-        if is_nchw:
-            return data_planes.place(n, 0, h, w, c // CHANNEL_BLOCK, c % CHANNEL_BLOCK)
-        return arranged(layout, n, h, w, c)
+        return place_in(layout, data_planes, n, h, w, c)
 
     def out_place(n, h, w, b, lane):
         """Of a lane of a whole block."""

@@ -30,13 +30,25 @@ def arranged(layout: str, n, h, w, c):
 def vector_of(layout: str, buffer, place, size: int):
     """`size` channels from `place` on; in NCHW16c they are in one chunk, or are whole chunks."""
     if layout != "NCHW16c" or size <= CHANNEL_BLOCK:
-        return buffer.vload(place, f"{buffer.dtype}x{size}")
-    n, chunk, h, w, channel = place
-    chunks = [
-        buffer.vload([n, chunk + at, h, w, channel], f"{buffer.dtype}x{CHANNEL_BLOCK}")
-        for at in range(size // CHANNEL_BLOCK)
-    ]
+        return buffer.vload(place, buffer.dtype if size == 1 else f"{buffer.dtype}x{size}")
+    chunks = [buffer.vload(chunk, f"{buffer.dtype}x{CHANNEL_BLOCK}") for chunk in _chunks(place, size)]
     return tirx.Shuffle(chunks, list(range(size)))
+
+
+def store_vector(layout: str, buffer, vector, place, size: int) -> None:
+    """The counterpart of `vector_of`."""
+    if layout == "NCHW16c" and size > CHANNEL_BLOCK:
+        vector = T.bind(vector)
+        for first, chunk in enumerate(_chunks(place, size)):
+            store_vector(layout, buffer, piece(vector, first * CHANNEL_BLOCK, CHANNEL_BLOCK), chunk, CHANNEL_BLOCK)
+        return
+    *pixel, channel = place
+    T.buffer_store(buffer, vector, [*pixel, T.ramp(channel, 1, size) if size > 1 else channel])
+
+
+def _chunks(place, size: int):
+    n, chunk, h, w, channel = place
+    return [(n, chunk + at, h, w, channel) for at in range(size // CHANNEL_BLOCK)]
 
 
 def region(buffer, *places):
@@ -64,6 +76,8 @@ class Planes:
     dtype: str
     lanes: int
     """Channels of a block, whose sums fill one vector."""
+    is_flat: bool = False
+    """Whether vectors of several chunks are stored: TVM shrinks a dimension of chunks to those that it sees begin."""
 
     @property
     def vector_lanes(self) -> int:
@@ -108,10 +122,15 @@ class Planes:
         return ceil(self.channels / self.lanes)
 
     @property
+    def has_blocks(self) -> bool:
+        """Whether blocks are a dimension of the buffer, as tensor intrinsics take them: where a block is a chunk."""
+        return self.lanes == CHANNEL_BLOCK and not self.is_flat
+
+    @property
     def buffer_shape(self) -> tuple[int, ...]:
-        """NHWC, the channels of each group filled up to chunks; blocks of sixteen are a dimension of their own."""
+        """NHWC, the channels of each group filled up to chunks."""
         pixels = self.batch, self.groups, self.rows, self.columns
-        if self.lanes == CHANNEL_BLOCK:
+        if self.has_blocks:
             return *pixels, self.chunks, CHANNEL_BLOCK
         return *pixels, self.chunks * CHANNEL_BLOCK
 
@@ -122,15 +141,32 @@ class Planes:
 
     def channels_at(self, index, size: int, first=0):
         """Of part `index` of the channels of a pixel in the buffer, parts of `size`, from its channel `first` on."""
-        if self.lanes == CHANNEL_BLOCK:
+        if self.has_blocks:
             return index * (size // CHANNEL_BLOCK), first
         return (index * size + first,)
 
     def part_of_channels(self, index, size: int, whole) -> tuple[slice, ...]:
         """The same, all of the part, as a region; `whole` is a block variable of extent 1."""
-        if self.lanes == CHANNEL_BLOCK:
+        if self.has_blocks:
             return part(index, size // CHANNEL_BLOCK), part(whole, CHANNEL_BLOCK)
         return (part(index, size),)
+
+
+def planes_of_data(workload: Workload) -> Planes:
+    """Of all channels together, for kernels that read NHWC."""
+    return Planes(
+        *(workload.batch, 1, workload.in_channels, workload.height, workload.width),
+        workload.data_dtype,
+        lanes=CHANNEL_BLOCK,
+        is_flat=True,
+    )
+
+
+def place_in(layout: str, planes: Planes, n, h, w, c):
+    """The place of an NHWC element: in the buffer of NCHW activations, or in an array of the caller."""
+    if layout == "NCHW":
+        return planes.place(n, 0, h, w, c // CHANNEL_BLOCK, c % CHANNEL_BLOCK)
+    return arranged(layout, n, h, w, c)
 
 
 def turned_quads(workload: Workload, dot: Dot, data, data_zero_point, source, place):
