@@ -30,7 +30,7 @@ class RowsSpace(DenseSpace):
         return isa is self.isa and is_simple and unfilled and self._saves_products(workload)
 
     def _saves_products(self, workload: Workload) -> bool:
-        """Whether runs of taps take no more dot products than quads of channels; in NHWC they never do."""
+        """Whether runs of taps take no more dot products than quads of channels; in NHWC they never take more."""
         taps, channels = workload.kernel_size[1], workload.in_channels
         row = RowShape.of(workload, self.dot)
         return row.planes * row.quads <= taps * ceil(channels / self.dot.products)
