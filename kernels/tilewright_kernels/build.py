@@ -41,7 +41,7 @@ def definition(space: str, workload: Workload) -> Any:
 
 
 def argument_shapes(space: str, workload: Workload) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shapes of data and out in the definition: the same bytes as NHWC, perhaps cut up differently."""
+    """The shapes of data and out in the definition: the same bytes as the caller's, perhaps cut up differently."""
     first, *_, last = ArgInfo.from_prim_func(definition(space, workload))
     return tuple(map(int, first.shape)), tuple(map(int, last.shape))
 

@@ -5,6 +5,8 @@ TVM ships `dot_16x4_vnni`, but LLVM 22 changed the operand types of the instruct
 compiles; every candidate that used it failed, and only scalar code survived. These bodies pass int8 vectors.
 """
 
+import itertools
+
 from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
@@ -12,7 +14,7 @@ from tvm.script import tirx as T
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.epilogue import narrow
 from tilewright_kernels.dots import DOTS
-from tilewright_kernels.vectors import llvm, narrowed
+from tilewright_kernels.vectors import llvm, narrowed, piece
 
 NARROWED = ("uint8", "int8")
 
@@ -122,11 +124,11 @@ def _lane_dot_implementation(dot, scope):
 def narrow_name(workload: Workload, groups: int) -> str | None:
     """The intrinsic that narrows `groups` vectors of 16 sums, or None where plain vector code has to do it."""
     is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in (2, 4)
-    return _narrow(workload.out_dtype, groups) if is_narrow else None
+    return _narrow(workload.out_dtype, groups, workload.layout == "NCHW16c") if is_narrow else None
 
 
-def _narrow(out_dtype: str, groups: int) -> str:
-    return f"tilewright_narrow_{out_dtype}_{groups}"
+def _narrow(out_dtype: str, groups: int, is_apart: bool) -> str:
+    return f"tilewright_narrow_{out_dtype}_{groups}{'_apart' if is_apart else ''}"
 
 
 def _narrow_description(out_dtype, groups):
@@ -150,15 +152,6 @@ def _narrow_description(out_dtype, groups):
 
 
 def _narrow_implementation(out_dtype, groups):
-    """The packs of `narrowed` work inside 128-bit parts, so a shuffle of 32-bit elements puts the channels in order."""
-    order = [4 * lane + group for group in range(groups) for lane in range(4)]
-
-    def in_order(total, scale, output):
-        rows = [_row(total, group, "float32") * _row(scale, group) for group in range(groups)]
-        packed = narrowed(out_dtype, rows, 16, output)
-        shuffled = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
-        return T.reinterpret(shuffled, dtype=f"{out_dtype}x{16 * groups}")
-
     @T.prim_func(s_tir=True)
     def implementation(
         total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
@@ -169,9 +162,85 @@ def _narrow_implementation(out_dtype, groups):
         with T.sblock("root"):
             T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
             T.writes(out[0:groups, 0:16])
-            out[0, T.ramp(0, 1, 16 * groups)] = in_order(total, scale, output)
+            out[0, T.ramp(0, 1, 16 * groups)] = _in_order(out_dtype, groups, total, scale, output)
 
     return implementation
+
+
+def _narrow_apart_description(out_dtype, groups):
+    """As in NCHW16c: sixteen channels lie together, the next sixteen an image further."""
+
+    @T.prim_func(s_tir=True)
+    def description(
+        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        output: T.Buffer((3,), "int32", offset_factor=1),
+        out_handle: T.handle,
+    ):
+        group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
+        out = T.match_buffer(
+            out_handle,
+            (groups, 1, 1, 16),
+            out_dtype,
+            strides=[group_stride, row_stride, column_stride, 1],
+            align=1,
+            offset_factor=1,
+        )
+        with T.sblock("root"):
+            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
+            T.writes(out[0:groups, 0, 0, 0:16])
+            for group in T.serial(0, groups):
+                for lane in T.serial(0, 16):
+                    with T.sblock("narrow"):
+                        vg, vl = T.axis.remap("SS", [group, lane])
+                        out[vg, 0, 0, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
+
+    return description
+
+
+def _narrow_apart_implementation(out_dtype, groups):
+    def store(out, narrowed):
+        for group in range(groups):
+            T.buffer_store(out, piece(narrowed, 16 * group, 16), [group, 0, 0, T.ramp(0, 1, 16)])
+
+    @T.prim_func(s_tir=True)
+    def implementation(
+        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        output: T.Buffer((3,), "int32", offset_factor=1),
+        out_handle: T.handle,
+    ):
+        group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
+        out = T.match_buffer(
+            out_handle,
+            (groups, 1, 1, 16),
+            out_dtype,
+            strides=[group_stride, row_stride, column_stride, 1],
+            align=1,
+            offset_factor=1,
+        )
+        with T.sblock("root"):
+            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
+            T.writes(out[0:groups, 0, 0, 0:16])
+            store(out, T.bind(_in_order(out_dtype, groups, total, scale, output)))
+
+    return implementation
+
+
+NARROWING = {
+    False: (_narrow_description, _narrow_implementation),
+    True: (_narrow_apart_description, _narrow_apart_implementation),
+}
+"""By whether the vectors of sixteen channels are apart in the result."""
+
+
+def _in_order(out_dtype, groups, total, scale, output):
+    """The packs of `narrowed` work inside 128-bit parts, so a shuffle of 32-bit elements puts the channels in order."""
+    order = [4 * lane + group for group in range(groups) for lane in range(4)]
+    rows = [_row(total, group, "float32") * _row(scale, group) for group in range(groups)]
+    packed = narrowed(out_dtype, rows, 16, output)
+    shuffled = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
+    return T.reinterpret(shuffled, dtype=f"{out_dtype}x{16 * groups}")
 
 
 def _row(buffer, group, as_dtype="float32"):
@@ -186,14 +255,10 @@ def register() -> None:
         for name, scope in ((dot.lane_name, "global"), (dot.register_name, "local")):
             description, implementation = _lane_dot_description(dot, scope), _lane_dot_implementation(dot, scope)
             TensorIntrin.register(name, description, implementation, override=True)
-    for out_dtype in NARROWED:
-        for groups in (2, 4):
-            TensorIntrin.register(
-                _narrow(out_dtype, groups),
-                _narrow_description(out_dtype, groups),
-                _narrow_implementation(out_dtype, groups),
-                override=True,
-            )
+    for out_dtype, groups in itertools.product(NARROWED, (2, 4)):
+        for is_apart, (describe, implement) in NARROWING.items():
+            functions = describe(out_dtype, groups), implement(out_dtype, groups)
+            TensorIntrin.register(_narrow(out_dtype, groups, is_apart), *functions, override=True)
 
 
 def dot_loop(dot, chains, rounds):

@@ -31,7 +31,7 @@ class Kernel:
         """The published schedule that it was built from; None for a default one."""
         self.module = build(workload, target, candidate)
         self.data_shape, self.out_shape = argument_shapes(candidate.space, workload)
-        """Under which the compiled function sees the caller's arrays: the same bytes as NHWC."""
+        """Under which the compiled function sees the caller's arrays: the same bytes, perhaps cut up differently."""
 
     def pack(
         self,
@@ -80,7 +80,7 @@ class PackedConv:
         self._no_residual = tvm.runtime.tensor(np.zeros(1, self._residual_dtype))
 
     def __call__(self, x: Any, out: Array | None = None, residual: Any = None) -> Array:
-        """Convolve `x` (the workload's data shape and dtype) into `out`, which is made when it is not given.
+        """Convolve `x` (the workload's layout, data shape and dtype) into `out`, which is made when it is not given.
 
         `residual`, where the workload has one, has the output's shape and the workload's `residual_dtype`.
         """

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.contract.workload import Workload
+from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 
 Array = NDArray[Any]
 
@@ -46,11 +46,35 @@ def output_limits(workload: Workload, values: Quantization) -> tuple[int, int]:
 
 
 def reference(workload: Workload, data: Array, values: Quantization, residual: Array | None = None) -> Array:
-    """The exact result, NHWC in `out_dtype`.
+    """The exact result in `out_dtype`; data, residual and result are in the workload's layout.
 
     Accumulates in float64, which holds every sum of at most 2^16 products of 8-bit numbers exactly (2^31 < 2^53),
     then follows ONNX QLinearConv: float32(sum + bias) * scale, round half to even, add the zero point, saturate.
     """
+    layout = workload.layout
+    added = None if residual is None else as_nhwc(residual, layout)
+    return from_nhwc(_reference_of_nhwc(workload.in_nhwc, as_nhwc(data, layout), values, added), layout)
+
+
+def as_nhwc(array: Array, layout: str) -> Array:
+    """A view of activations in `layout`, or a copy, as NHWC."""
+    if layout == "NCHW16c":
+        batch, blocks, height, width, _ = array.shape
+        return array.transpose(0, 2, 3, 1, 4).reshape(batch, height, width, blocks * CHANNEL_BLOCK)
+    return array.transpose(0, 2, 3, 1) if layout == "NCHW" else array
+
+
+def from_nhwc(array: Array, layout: str) -> Array:
+    """NHWC activations in `layout`, C-contiguous where that is another one."""
+    if layout == "NHWC":
+        return array
+    if layout == "NCHW":
+        return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+    blocks = array.reshape(*array.shape[:3], -1, CHANNEL_BLOCK)
+    return np.ascontiguousarray(blocks.transpose(0, 3, 1, 2, 4))
+
+
+def _reference_of_nhwc(workload: Workload, data: Array, values: Quantization, residual: Array | None) -> Array:
     sums = convolve_exactly(workload, data, values.weight, values.data_zero_point) + values.bias.astype(np.int64)
     if workload.out_dtype == "int32":
         return np.maximum(sums, 0 if workload.activation == "relu" else -(2**31)).astype(np.int32)
@@ -67,7 +91,7 @@ def reference(workload: Workload, data: Array, values: Quantization, residual: A
 
 
 def convolve_exactly(workload: Workload, data: Array, weight: Array, data_zero_point: int) -> NDArray[np.int64]:
-    """conv(data - zero point, weight) as integers, one matrix product per kernel tap and group."""
+    """conv(data - zero point, weight) of NHWC data as integers, one matrix product per kernel tap and group."""
     top, left, bottom, right = workload.padding
     centred = data.astype(np.float64) - data_zero_point
     padded = np.pad(centred, ((0, 0), (top, bottom), (left, right), (0, 0)))

@@ -36,6 +36,7 @@ def workloads(draw: st.DrawFn) -> Workload:
         "out_dtype": draw(st.sampled_from(["uint8", "int8", "int32"])),
         "bias": draw(st.booleans()),
         "activation": draw(st.sampled_from(["none", "relu"])),
+        "layout": draw(st.sampled_from(["NHWC", "NCHW"])),
     }
     try:
         return Workload.model_validate(fields)
@@ -86,7 +87,7 @@ def test_sizes_are_positive_and_bounded(field: str, value: int) -> None:
         ("padding", [1, 1]),
         ("padding", [-1, 0, 0, 0]),
         ("dilation", ["1", 1]),
-        ("layout", "NCHW"),
+        ("layout", "NCHW8c"),
         ("data_dtype", "float32"),
         ("weight_dtype", "uint8"),
         ("activation", "gelu"),
@@ -122,6 +123,28 @@ def test_sums_that_could_leave_int32_are_refused() -> None:
 def test_tensors_that_no_machine_holds_are_refused() -> None:
     assert "the padded input takes" in complaint(height=16384, width=16384, stride=[64, 64])
     assert "multiply-adds" in complaint(batch=4096, height=1024, width=1024)
+
+
+def test_shapes_and_names_follow_the_layout() -> None:
+    shapes = {
+        "NHWC": ((1, 56, 56, 64), (1, 28, 28, 96)),
+        "NCHW": ((1, 64, 56, 56), (1, 96, 28, 28)),
+        "NCHW16c": ((1, 4, 56, 56, 16), (1, 6, 28, 28, 16)),
+    }
+    macs = {96 * 28 * 28 * 64 * 9}
+    for layout, (data, result) in shapes.items():
+        workload = Workload.model_validate({**CONV, "layout": layout, "out_channels": 96, "stride": [2, 2]})
+        assert (workload.input_shape, workload.output_shape) == (data, result)
+        assert workload.name.endswith("_" + layout.lower())
+        assert {workload.macs} == macs
+        assert workload.in_nhwc.input_shape == shapes["NHWC"][0]
+
+
+def test_channels_of_nchw16c_are_multiples_of_sixteen() -> None:
+    assert "in_channels=3 is not a multiple of 16" in complaint(layout="NCHW16c", in_channels=3)
+    message = complaint(layout="NCHW16c", out_channels=100)
+    assert "out_channels=100 is not a multiple of 16" in message
+    assert "use NHWC or NCHW" in message
 
 
 def test_a_workload_cannot_be_changed() -> None:

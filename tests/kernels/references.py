@@ -17,20 +17,39 @@ HAS_EXACT_ONNX_RUNTIME = bool({Isa.AVX512_VNNI, Isa.AVX_VNNI} & set(host_isas())
 """Without VNNI, ONNX Runtime adds uint8 x int8 products in saturating int16, and says so in its documentation."""
 
 
+def in_nchw(array: np.ndarray, layout: str) -> np.ndarray:
+    """Activations of any layout, as ONNX has them."""
+    if layout == "NHWC":
+        return np.moveaxis(array, 3, 1)
+    if layout == "NCHW16c":
+        batch, blocks, height, width, lanes = array.shape
+        return np.moveaxis(array, 4, 2).reshape(batch, blocks * lanes, height, width)
+    return array
+
+
+def out_of_nchw(array: np.ndarray, layout: str) -> np.ndarray:
+    if layout == "NHWC":
+        return np.ascontiguousarray(np.moveaxis(array, 1, 3))
+    if layout == "NCHW16c":
+        batch, channels, height, width = array.shape
+        return np.ascontiguousarray(np.moveaxis(array.reshape(batch, channels // 16, 16, height, width), 2, 4))
+    return np.ascontiguousarray(array)
+
+
 def int64_result(case: Case) -> np.ndarray:
     """Every output pixel as one einsum over its window, all in int64; only the scale is float32, as in QLinearConv."""
     workload = case.workload
     top, left, bottom, right = workload.padding
-    centred = case.data.astype(np.int64) - case.data_zero_point
-    padded = np.pad(centred, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    centred = in_nchw(case.data, workload.layout).astype(np.int64) - case.data_zero_point
+    padded = np.pad(centred, ((0, 0), (0, 0), (top, bottom), (left, right)))
     weight = case.weight.astype(np.int64).reshape(workload.groups, -1, *workload.weight_shape[1:])
-    sums = np.empty(workload.output_shape, np.int64)
+    sums = np.empty((workload.batch, workload.out_channels, workload.out_height, workload.out_width), np.int64)
     for row, column in np.ndindex(workload.out_height, workload.out_width):
         window = _window(workload, padded, row, column)
-        grouped = window.reshape(*window.shape[:3], workload.groups, -1)
-        pixel = np.einsum("nhwgi,goihw->ngo", grouped, weight)
-        sums[:, row, column] = pixel.reshape(workload.batch, -1) + case.bias_or_zeros
-    return _as_output(case, sums)
+        grouped = window.reshape(workload.batch, workload.groups, -1, *window.shape[2:])
+        pixel = np.einsum("ngihw,goihw->ngo", grouped, weight)
+        sums[..., row, column] = pixel.reshape(workload.batch, -1) + case.bias_or_zeros
+    return out_of_nchw(_as_output(case, sums), workload.layout)
 
 
 def onnx_runtime_result(case: Case) -> np.ndarray:
@@ -39,22 +58,22 @@ def onnx_runtime_result(case: Case) -> np.ndarray:
     options.intra_op_num_threads = 1
     model = _qlinear_conv(case) if case.workload.out_dtype != "int32" else _conv_integer(case)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    (result,) = session.run(None, {"x": np.ascontiguousarray(case.data.transpose(0, 3, 1, 2))})
+    (result,) = session.run(None, {"x": np.ascontiguousarray(in_nchw(case.data, case.workload.layout))})
     if case.workload.out_dtype == "int32":
         result = result + case.bias_or_zeros.reshape(1, -1, 1, 1)
     else:
         result = (result.astype(np.int32) + _moved(case)).astype(case.workload.out_dtype)
     if case.workload.activation == "relu":
         result = np.maximum(result, np.array(case.out_zero_point, result.dtype))
-    return np.ascontiguousarray(result.transpose(0, 2, 3, 1))
+    return out_of_nchw(result, case.workload.layout)
 
 
 def _window(workload: Workload, padded: np.ndarray, row: int, column: int) -> np.ndarray:
-    """The inputs of one output pixel: (batch, kernel height, kernel width, in_channels)."""
+    """The inputs of one output pixel: (batch, in_channels, kernel height, kernel width)."""
     (kernel_h, kernel_w), (dilation_h, dilation_w) = workload.kernel_size, workload.dilation
     first_h, first_w = row * workload.stride[0], column * workload.stride[1]
     return padded[
-        :,
+        ...,
         first_h : first_h + (kernel_h - 1) * dilation_h + 1 : dilation_h,
         first_w : first_w + (kernel_w - 1) * dilation_w + 1 : dilation_w,
     ]
@@ -114,8 +133,8 @@ def _model(
         dilations=workload.dilation,
         group=workload.groups,
     )
-    batch, height, width, channels = workload.input_shape
-    data = helper.make_tensor_value_info("x", ELEMENT[workload.data_dtype], [batch, channels, height, width])
+    shape = [workload.batch, workload.in_channels, workload.height, workload.width]
+    data = helper.make_tensor_value_info("x", ELEMENT[workload.data_dtype], shape)
     result = helper.make_tensor_value_info("y", ELEMENT[out_dtype], None)
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph([node], "conv", [data], [result], tensors)

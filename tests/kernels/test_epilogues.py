@@ -8,10 +8,11 @@ import pytest
 
 from tilewright.contract import Isa, Workload
 from tilewright.errors import InvalidRequest
+from tilewright_kernels.isa import host_isas
 from tilewright_worker.verification import GuardedOutput
 
 from .cases import default_kernel, random_case
-from .references import int64_result
+from .references import in_nchw, int64_result
 
 SHAPES = {
     "dense": {"in_channels": 16, "out_channels": 64},
@@ -30,16 +31,35 @@ EPILOGUES = [
 OUT_SCALE = 0.037
 
 
-def workload(shape: str, epilogue: dict[str, object]) -> Workload:
+def workload(shape: str, epilogue: dict[str, object], **fields: object) -> Workload:
     base = {"batch": 2, "height": 7, "width": 6, "kernel_size": (3, 3), "padding": (1, 1, 1, 1)}
-    return Workload.model_validate({**base, **SHAPES[shape], **epilogue})
+    return Workload.model_validate({**base, **SHAPES[shape], **epilogue, **fields})
 
 
 @pytest.mark.parametrize("isa", [Isa.AVX512_VNNI, Isa.AVX2])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("epilogue", EPILOGUES, ids=lambda e: f"{e['out_dtype']}-{e['activation']}-{e['residual']}")
 def test_every_epilogue_is_exact(shape: str, epilogue: dict[str, object], isa: Isa) -> None:
-    asked = workload(shape, epilogue)
+    assert_exact(workload(shape, epilogue), isa)
+
+
+IN_OTHER_LAYOUTS = [
+    (shape, layout, width)
+    for shape in SHAPES
+    for layout in ("NCHW", "NCHW16c")
+    for width in (6, 19)
+    if layout == "NCHW" or shape not in ("dense with a tail", "rows")
+]
+
+
+@pytest.mark.parametrize("isa", host_isas())
+@pytest.mark.parametrize(("shape", "layout", "width"), IN_OTHER_LAYOUTS)
+@pytest.mark.parametrize("out_dtype", ["uint8", "int8", "float32"])
+def test_residuals_are_exact_in_every_layout(shape: str, layout: str, width: int, out_dtype: str, isa: Isa) -> None:
+    assert_exact(workload(shape, {"out_dtype": out_dtype, "residual": True}, layout=layout, width=width), isa)
+
+
+def assert_exact(asked: Workload, isa: Isa) -> None:
     case = random_case(asked.model_copy(update={"out_dtype": "int32", "activation": "none", "residual": False}), 5)
     sums = int64_result(case)
     random = np.random.default_rng(9)
@@ -58,7 +78,11 @@ def test_every_epilogue_is_exact(shape: str, epilogue: dict[str, object], isa: I
     )
     guarded = GuardedOutput(asked)
     result = packed(case.data, out=guarded.array, residual=added if asked.residual else None)
-    np.testing.assert_array_equal(result, expected(asked, sums, scale, zero_point, added))
+    nchw = [in_nchw(array, asked.layout) for array in (sums, added)]
+    by_channel = scale.reshape(-1, 1, 1)
+    np.testing.assert_array_equal(
+        in_nchw(result, asked.layout), expected(asked, nchw[0], by_channel, zero_point, nchw[1])
+    )
     assert guarded.is_intact()
 
 

@@ -1,4 +1,4 @@
-"""300 random workloads over all that kernels cover: each is bit-exact with two independent implementations."""
+"""Random workloads over all that kernels cover: each is bit-exact with two independent implementations."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tilewright_worker.verification import GuardedOutput
 from .cases import chosen_candidate, evolved_candidate, random_case
 from .references import HAS_EXACT_ONNX_RUNTIME, int64_result, onnx_runtime_result
 
-EXAMPLES = 300
+EXAMPLES, EXAMPLES_OF_LAYOUTS = 300, 200
 
 
 @st.composite
@@ -35,7 +35,20 @@ def channels(draw: st.DrawFn) -> dict[str, int]:
 
 
 @st.composite
-def workloads(draw: st.DrawFn) -> Workload:
+def sixteens(draw: st.DrawFn) -> dict[str, int]:
+    """Channels of NCHW16c; groups may end inside a sixteen."""
+    count = st.integers(1, 5).map(lambda blocks: 16 * blocks)
+    kind = draw(st.sampled_from(["dense", "dense", "grouped", "depthwise"]))
+    if kind == "dense":
+        return {"in_channels": draw(count), "out_channels": draw(count)}
+    if kind == "depthwise":
+        groups = draw(count)
+        return {"in_channels": groups, "out_channels": groups * draw(st.sampled_from([1, 1, 2])), "groups": groups}
+    return {"in_channels": draw(count), "out_channels": draw(count), "groups": draw(st.sampled_from([2, 4, 8, 16]))}
+
+
+@st.composite
+def workloads(draw: st.DrawFn, layout: str = "NHWC") -> Workload:
     kernel_size = draw(st.sampled_from([(1, 1), (3, 3)]) | st.tuples(st.integers(1, 5), st.integers(1, 5)))
     dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
     border = st.integers(0, 3)
@@ -53,7 +66,8 @@ def workloads(draw: st.DrawFn) -> Workload:
         out_dtype=draw(st.sampled_from(["uint8", "int8", "int32"])),
         bias=draw(st.booleans()),
         activation=draw(st.sampled_from(["none", "relu"])),
-        **draw(channels()),
+        layout=layout,
+        **draw(sixteens() if layout == "NCHW16c" else channels()),
     )
 
 
@@ -71,6 +85,29 @@ PATHS = st.sampled_from([host_isas()[0]] * 3 + list(host_isas()))
 def test_every_kernel_equals_onnx_runtime_and_int64_arithmetic(
     workload: Workload, isa: Isa, is_tuned: bool, seed: int
 ) -> None:
+    assert_exact(workload, isa, is_tuned, seed)
+
+
+@pytest.mark.timeout(900)
+@settings(
+    max_examples=EXAMPLES_OF_LAYOUTS,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    workload=st.sampled_from(["NCHW", "NCHW16c"]).flatmap(workloads),
+    isa=st.sampled_from(host_isas()),
+    is_tuned=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_kernel_is_exact_in_the_other_layouts_too(
+    workload: Workload, isa: Isa, is_tuned: bool, seed: int
+) -> None:
+    assert_exact(workload, isa, is_tuned, seed)
+
+
+def assert_exact(workload: Workload, isa: Isa, is_tuned: bool, seed: int) -> None:
     note(f"{workload.canonical_json} on {isa}, {is_tuned=}, {seed=}")
     target = Target(isa=isa)
     case = random_case(workload, seed)

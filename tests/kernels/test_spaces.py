@@ -48,6 +48,11 @@ WORKLOADS = {
         out_dtype="int8",
     ),
 }
+WORKLOADS |= {
+    "nchw": Workload(**{**WORKLOADS["padded"].model_dump(), "layout": "NCHW", "width": 18, "out_channels": 40}),
+    "pointwise nchw": Workload(**{**WORKLOADS["pointwise"].model_dump(), "layout": "NCHW"}),
+    "nchw16c": Workload(**{**WORKLOADS["padded"].model_dump(), "layout": "NCHW16c"}),
+}
 DEPTHWISE = Workload(
     batch=1, in_channels=20, height=6, width=5, out_channels=20, kernel_size=(3, 3), padding=(1, 1, 1, 1), groups=20
 )
@@ -205,6 +210,18 @@ def test_metaschedule_finds_exact_candidates_in_the_generic_space_on_every_isa_p
 def test_every_isa_path_covers_every_kind_of_convolution(isa: Isa) -> None:
     for workload in (*WORKLOADS.values(), DEPTHWISE):
         assert space_of(workload, isa).covers(workload, isa)
+
+
+@pytest.mark.parametrize("isa", list(Isa))
+@pytest.mark.parametrize("layout", ["NCHW", "NCHW16c"])
+def test_a_layout_never_falls_back_to_the_generic_space_where_nhwc_does_not(isa: Isa, layout: str) -> None:
+    for workload in (*WORKLOADS.values(), DEPTHWISE, DEPTHWISE.model_copy(update={"groups": 4})):
+        channels = {"in_channels": 32, "out_channels": 64} if layout == "NCHW16c" else {}
+        groups = {"groups": 32, "out_channels": 32} if workload.groups == 20 else {}
+        nhwc = Workload(**{**workload.model_dump(), **channels, **(groups if channels else {}), "layout": "NHWC"})
+        twin = Workload(**{**nhwc.model_dump(), "layout": layout})
+        served, expected = space_of(twin, isa), space_of(nhwc, isa)
+        assert isinstance(served, StructuredSpace) == isinstance(expected, StructuredSpace)
 
 
 @pytest.mark.parametrize("isa", list(Isa))

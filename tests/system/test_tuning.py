@@ -31,7 +31,10 @@ def assert_exact(service: ServiceProcess, workload: Workload, threads: int = 1) 
     np.testing.assert_array_equal(packed(x), reference(workload, x, values))
 
 
-@pytest.mark.parametrize("workload", [TINY, depthwise()], ids=["dense", "depthwise"])
+IN_NCHW = TINY.model_copy(update={"layout": "NCHW", "out_channels": 40})
+
+
+@pytest.mark.parametrize("workload", [TINY, depthwise(), IN_NCHW], ids=["dense", "depthwise", "nchw"])
 def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: ServiceProcess, workload: Workload) -> None:
     job = service.hub.submit(workload, trials=5).wait(timeout=60)
     [tuned] = job.workloads

@@ -9,7 +9,7 @@ import numpy as np
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.kernel import Kernel, PackedConv, load_kernel
-from tilewright_kernels.numerics import Quantization
+from tilewright_kernels.numerics import Quantization, as_nhwc
 from tilewright_worker.peers import OnnxRuntimeConv, interleaved_us
 from tilewright_worker.verification import random_data
 
@@ -33,15 +33,20 @@ class Comparison:
 
 
 def compare(kernel: Kernel, rounds: int = ROUNDS) -> Comparison:
+    """ONNX Runtime works in the kernel's layout, except for NCHW16c, which it does not have: there in NHWC."""
     workload = kernel.workload
     random = np.random.default_rng(7)
     values = typical_values(workload, random)
     x = random_data(workload, random)
     packed = PackedConv(kernel, kernel.arguments(values))
-    peer = OnnxRuntimeConv(workload, values)
     y = packed(x)
-    is_equal = bool(np.array_equal(y, peer(x)))
-    peer.bind(x)
+    its_x, its_y = x, y
+    if workload.layout == "NCHW16c":
+        its_x, its_y = (np.ascontiguousarray(as_nhwc(array, workload.layout)) for array in (x, y))
+        workload = workload.in_nhwc
+    peer = OnnxRuntimeConv(workload, values)
+    is_equal = bool(np.array_equal(its_y, peer(its_x)))
+    peer.bind(its_x)
     contestants = {
         "ours": lambda: packed(x, out=y),
         "our call": one_pixel(kernel.target),

@@ -21,9 +21,11 @@ SAMPLE_SECONDS = 0.004
 
 
 class OnnxRuntimeConv:
-    """QLinearConv with channels_last, one thread: ONNX Runtime's fastest way of computing a workload on NHWC data."""
+    """QLinearConv, one thread; with channels_last ONNX Runtime's fastest way of computing a workload on NHWC data."""
 
     def __init__(self, workload: Workload, values: Quantization) -> None:
+        if workload.layout == "NCHW16c":
+            raise ValueError("QLinearConv knows NHWC and NCHW, not NCHW16c")
         if workload.out_dtype not in ONNX_TYPE or workload.activation != "none":
             raise ValueError("QLinearConv gives uint8 or int8, without an activation")
         options = onnxruntime.SessionOptions()
@@ -45,7 +47,7 @@ class OnnxRuntimeConv:
         self._session.run_with_iobinding(self._binding)
 
     def __call__(self, x: Array) -> Array:
-        """NHWC in, NHWC out."""
+        """In the workload's layout, as is the result."""
         result: Array = self._session.run(None, {"x": x})[0]
         return result
 
@@ -67,7 +69,7 @@ def qlinear_conv(workload: Workload, values: Quantization) -> Any:
         ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "bias"],
         ["y"],
         domain=MICROSOFT,
-        channels_last=1,
+        channels_last=int(workload.layout == "NHWC"),
         strides=list(workload.stride),
         pads=list(workload.padding),
         dilations=list(workload.dilation),

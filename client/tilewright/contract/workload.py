@@ -27,6 +27,9 @@ Extent = Annotated[StrictInt, Field(ge=1, le=16384)]
 Step = Annotated[StrictInt, Field(ge=1, le=256)]
 Border = Annotated[StrictInt, Field(ge=0, le=1024)]
 
+CHANNEL_BLOCK = 16
+"""Channels that stand side by side in NCHW16c."""
+
 SHORT_DTYPE = {"uint8": "u8", "int8": "s8", "int32": "s32", "float32": "f32"}
 BYTES = {"uint8": 1, "int8": 1, "int32": 4, "float32": 4}
 
@@ -47,7 +50,8 @@ class Workload(Message):
     data_dtype: Literal["uint8", "int8"] = "uint8"
     weight_dtype: Literal["int8"] = "int8"
     out_dtype: Literal["uint8", "int8", "int32", "float32"] = "uint8"
-    layout: Literal["NHWC"] = "NHWC"
+    layout: Literal["NHWC", "NCHW", "NCHW16c"] = "NHWC"
+    """Of data, residual and result. NCHW16c is (batch, channels / 16, height, width, 16)."""
     bias: StrictBool = True
     activation: Literal["none", "relu", "relu6"] = "none"
     residual: StrictBool = False
@@ -56,6 +60,7 @@ class Workload(Message):
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_groups()
+        self._check_layout()
         self._check_epilogue()
         self._check_output()
         self._check_sizes()
@@ -66,6 +71,17 @@ class Workload(Message):
             channels = getattr(self, name)
             if channels % self.groups:
                 raise ValueError(f"groups={self.groups} does not divide {name}={channels}")
+
+    def _check_layout(self) -> None:
+        if self.layout != "NCHW16c":
+            return
+        for name in ("in_channels", "out_channels"):
+            channels = getattr(self, name)
+            if channels % CHANNEL_BLOCK:
+                raise ValueError(
+                    f"{name}={channels} is not a multiple of {CHANNEL_BLOCK}, as layout NCHW16c has it: "
+                    "fill the channels up with zeros, or use NHWC or NCHW"
+                )
 
     def _check_epilogue(self) -> None:
         if self.out_dtype == "int32" and (self.residual or self.activation == "relu6"):
@@ -118,12 +134,26 @@ class Workload(Message):
         return _product(self.output_shape) * self.reduction
 
     @property
-    def input_shape(self) -> tuple[int, int, int, int]:
-        return self.batch, self.height, self.width, self.in_channels
+    def input_shape(self) -> tuple[int, ...]:
+        """Of the data, in the workload's layout."""
+        return self._arranged(self.height, self.width, self.in_channels)
 
     @property
-    def output_shape(self) -> tuple[int, int, int, int]:
-        return self.batch, self.out_height, self.out_width, self.out_channels
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the result and the residual, in the workload's layout."""
+        return self._arranged(self.out_height, self.out_width, self.out_channels)
+
+    def _arranged(self, height: int, width: int, channels: int) -> tuple[int, ...]:
+        if self.layout == "NHWC":
+            return self.batch, height, width, channels
+        if self.layout == "NCHW":
+            return self.batch, channels, height, width
+        return self.batch, channels // CHANNEL_BLOCK, height, width, CHANNEL_BLOCK
+
+    @property
+    def in_nhwc(self) -> "Workload":
+        """The same convolution of NHWC arrays."""
+        return self if self.layout == "NHWC" else Workload(**{**self.model_dump(), "layout": "NHWC"})
 
     @property
     def residual_dtype(self) -> str:

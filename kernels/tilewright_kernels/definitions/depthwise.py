@@ -18,7 +18,17 @@ from math import ceil
 from tvm import tirx
 from tvm.script import tirx as T
 
-from tilewright.contract.workload import Workload
+from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright_kernels.definitions.layouts import (
+    Planes,
+    enter,
+    leave,
+    place_in,
+    planes_of_data,
+    store_vector,
+    vector_of,
+    whole,
+)
 from tilewright_kernels.dots import Dot
 from tilewright_kernels.vectors import narrowed, quads_of
 
@@ -84,13 +94,16 @@ def pieces(channels: int, size: int) -> list[tuple[int, int]]:
 
 
 def depthwise(workload: Workload, dot: Dot):
-    """data NHWC, weight (block, output of a group, kernel height, quad, vector, lane, 4), out NHWC.
+    """data and out in the workload's layout, weight (block, output of a group, kernel height, quad, vector, lane, 4).
 
-    Blocks: `stage` (the padding, int8 shifted to uint8), `zip`, `conv`, `requantise`.
+    Blocks: `stage` (the padding, int8 shifted to uint8), `zip`, `conv`, `requantise`; in NCHW `enter` and `leave` too.
     """
     shape = DepthwiseShape.of(workload, dot)
-    N, H, W, C = workload.input_shape
-    _, OH, OW, _ = workload.output_shape
+    N, H, W, C = workload.in_nhwc.input_shape
+    _, OH, OW, _ = workload.in_nhwc.output_shape
+    layout, is_nchw = workload.layout, workload.layout == "NCHW"
+    data_planes = planes_of_data(workload)
+    planes = Planes(N, 1, C, OH, OW, workload.out_dtype, lanes=CHANNEL_BLOCK, is_flat=True)
     KH, SH, DH = workload.kernel_size[0], workload.stride[0], workload.dilation[0]
     top, left, bottom, _ = workload.padding
     PH, ROW = top + H + bottom, shape.row_bytes
@@ -141,7 +154,7 @@ def depthwise(workload: Workload, dot: Dot):
                     copy(source, data, n, h, w + column, b * CHANNELS + first, target, size)
 
     def copy(source, data, n, h, w, channel, place, size):
-        vector = data.vload([n, h, w, channel], data_dtype if size == 1 else f"{data_dtype}x{size}")
+        vector = vector_of(layout, data, place_in(layout, data_planes, n, h, w, channel), size)
         if data_dtype == "int8":
             offset = T.uint8(128) if size == 1 else T.broadcast(T.uint8(128), size)
             vector = T.reinterpret(vector, dtype="uint8" if size == 1 else f"uint8x{size}") + offset
@@ -192,11 +205,11 @@ def depthwise(workload: Workload, dot: Dot):
         for first, size in parts:
             start = slot * CHANNELS + first
             part = results if size == BYTES else tirx.Shuffle([results], list(range(start, start + size)))
-            T.buffer_store(out, part, [n, h, column, places(b * CHANNELS + first, size)])
+            store_vector(layout, out, part, place_in(layout, planes, n, h, column, b * CHANNELS + first), size)
 
     @T.prim_func(s_tir=True)
     def main(
-        data: T.Buffer((N, H, W, C), data_dtype, align=1),
+        data: T.Buffer(data_planes.shape if is_nchw else workload.input_shape, data_dtype, align=1),
         weight: T.Buffer((BLOCKS, OUTPUTS, KH, QUADS, VECTORS, LANES, QUAD), dot.weight_dtype),
         bias: T.Buffer((BLOCKS, VECTORS, LANES), "int32"),
         scale: T.Buffer((BLOCKS, VECTORS, LANES), "float32"),
@@ -204,18 +217,22 @@ def depthwise(workload: Workload, dot: Dot):
         output: T.Buffer((3,), "int32"),
         addition: T.Buffer((2,), "float32"),
         residual: T.Buffer((1,), workload.residual_dtype, align=1),
-        out: T.Buffer((N, OH, OW, C), out_dtype, align=1),
+        out: T.Buffer(planes.shape if is_nchw else workload.output_shape, out_dtype, align=1),
     ):
         T.func_attr({"tirx.noalias": True})
         source = T.sblock_alloc_buffer((N, PH * ROW), "uint8")
         quads = T.sblock_alloc_buffer((N, PH, GROUPS, BLOCKS * ZIPPED), "uint8", scope="local")
         total = T.sblock_alloc_buffer((N, OH, GROUPS, BLOCKS, OUTPUTS, VECTORS, LANES), "int32", scope="local")
+        if is_nchw:
+            nhwc = T.sblock_alloc_buffer(data_planes.buffer_shape, data_dtype)
+            result = T.sblock_alloc_buffer(planes.buffer_shape, out_dtype)
+            enter(data_planes, data, nhwc)
         for n, h in T.grid(N, PH):
             with T.sblock("stage"):
                 vn, vh = T.axis.remap("SS", [n, h])
-                T.reads(data[0:N, 0:H, 0:W, 0:C], data_zero_point[0])
+                T.reads(whole(nhwc if is_nchw else data), data_zero_point[0])
                 T.writes(source[vn, vh * ROW : vh * ROW + ROW])
-                stage_row(source, data, data_zero_point, vn, vh)
+                stage_row(source, nhwc if is_nchw else data, data_zero_point, vn, vh)
         for n, h, g, b in T.grid(N, PH, GROUPS, BLOCKS):
             with T.sblock("zip"):
                 vn, vh, vg, vb = T.axis.remap("SSSS", [n, h, g, b])
@@ -240,7 +257,9 @@ def depthwise(workload: Workload, dot: Dot):
             with T.sblock("requantise"):
                 vn, vh, vg, vb, vo = T.axis.remap("SSSSS", [n, h, g, b, o])
                 T.reads(total[vn, vh, vg, vb, vo, 0:VECTORS, 0:LANES], scale[vb, 0:VECTORS, 0:LANES], output[0:3])
-                T.writes(out[vn, vh, 0:OW, 0:C])
-                store(total, scale, output, out, vn, vh, vg, vb, vo)
+                T.writes(out[vn, vh, 0:OW, 0:C] if layout == "NHWC" else whole(result if is_nchw else out))
+                store(total, scale, output, result if is_nchw else out, vn, vh, vg, vb, vo)
+        if is_nchw:
+            leave(planes, result, out)
 
     return main

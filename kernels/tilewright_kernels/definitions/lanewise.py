@@ -16,6 +16,16 @@ from tvm.script import tirx as T
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.dense import as_operand, fills_blocks
 from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
+from tilewright_kernels.definitions.layouts import (
+    Planes,
+    arranged,
+    enter,
+    leave,
+    place_in,
+    planes_of_data,
+    vector_of,
+    whole,
+)
 from tilewright_kernels.dots import Dot
 from tilewright_kernels.vectors import interleaved, spread
 
@@ -74,14 +84,21 @@ def loads_vectors(workload: Workload, dot: Dot) -> bool:
     return lanes % group_out == 0 and group_in % products == 0 and size <= dot.macs and size & (size - 1) == 0
 
 
-def lanewise(workload: Workload, dot: Dot):
-    """data NHWC, weight (channel block, output of a group, kernel height, kernel column, quad, lane, 4), out NHWC.
+def stores_vectors(workload: Workload, dot: Dot) -> bool:
+    """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
+    return workload.layout == "NCHW" or fills_blocks(workload.out_channels, dot.lanes)
 
-    Blocks: `interleave` (the quads, the zero point outside the image, int8 shifted to uint8), `conv`, `requantise`.
+
+def lanewise(workload: Workload, dot: Dot):
+    """data and out in the workload's layout; weight (channel block, output of a group, kernel height, kernel column,
+    quad, lane, 4).
+
+    Blocks: `interleave` (the quads, the zero point outside the image, int8 shifted to uint8), `conv`, `requantise`. In
+    NCHW also `enter` for the data, another for a residual, and `leave`.
     """
-    shape = LaneShape.of(workload, dot)
-    N, H, W, C = workload.input_shape
-    _, OH, OW, OC = workload.output_shape
+    shape, layout = LaneShape.of(workload, dot), workload.layout
+    N, H, W, C = workload.in_nhwc.input_shape
+    _, OH, OW, OC = workload.in_nhwc.output_shape
     KH, SH, DH = workload.kernel_size[0], workload.stride[0], workload.dilation[0]
     KW, SG, DW, COLUMNS = shape.kernel_columns, shape.step, shape.dilation, shape.columns
     top, left, bottom, _ = workload.padding
@@ -92,8 +109,23 @@ def lanewise(workload: Workload, dot: Dot):
     GROUP_IN, GROUP_OUT = C // workload.groups, OC // workload.groups
     holds_taps = GROUP_IN == 1
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
-    whole_blocks = fills_blocks(OC, LANES)
-    out_shape = (N, OH, OW, BLOCKS, LANES) if whole_blocks else (N, OH, OW, OC)
+    whole_blocks, is_nchw = stores_vectors(workload, dot), layout == "NCHW"
+    data_planes = planes_of_data(workload)
+    planes = Planes(N, 1, OC, OH, OW, out_dtype, LANES)
+    data_shape = data_planes.shape if is_nchw else workload.input_shape
+    out_shape = planes.shape if is_nchw else workload.output_shape
+    if layout == "NHWC" and whole_blocks:
+        out_shape = (N, OH, OW, BLOCKS, LANES)
+
+    def data_place(n, h, w, c):
+        return place_in(layout, data_planes, n, h, w, c)
+
+    def out_place(n, h, w, b, lane):
+        """Of a lane of a whole block."""
+        if is_nchw:
+            return planes.place(n, 0, h, w, b, lane)
+        return (n, h, w, b, lane) if layout == "NHWC" else arranged(layout, n, h, w, b * LANES + lane)
+
     last_pixel = (COLUMNS - 1) * PIXELS + (QUADS * QUAD if holds_taps else 1)
 
     def or_outside(h, w, value, outside):
@@ -106,7 +138,7 @@ def lanewise(workload: Workload, dot: Dot):
 
     def load(data, data_zero_point, n, h, w, channel, size):
         """`size` channels of one padded pixel, unsigned."""
-        vector = data.vload([n, h - top, w - left, channel], dtype=f"{data_dtype}x{size}")
+        vector = vector_of(layout, data, data_place(n, h - top, w - left, channel), size)
         if data_dtype == "int8":
             vector = T.reinterpret(vector, dtype=f"uint8x{size}") + T.broadcast(T.uint8(128), size)
         return or_outside(h, w, vector, T.broadcast(T.cast(data_zero_point[0], "uint8"), size))
@@ -126,7 +158,7 @@ def lanewise(workload: Workload, dot: Dot):
         group = tirx.min(lane // GROUP_OUT, workload.groups - 1)
         channel = group if holds_taps else group * GROUP_IN + tirx.min(q * QUAD + byte, GROUP_IN - 1)
         w = column * PIXELS + q * QUAD + byte if holds_taps else column
-        value = as_operand(data[n, h - top, w - left, channel], data_dtype, dot)
+        value = as_operand(data.vload(data_place(n, h - top, w - left, channel)), data_dtype, dot)
         return or_outside(h, w, value, T.cast(data_zero_point[0], operand))
 
     def addend(residual, addition, place):
@@ -134,7 +166,7 @@ def lanewise(workload: Workload, dot: Dot):
 
     @T.prim_func(s_tir=True)
     def main(
-        data: T.Buffer((N, H, W, C), data_dtype, align=1),
+        data: T.Buffer(data_shape, data_dtype, align=1),
         weight: T.Buffer((BLOCKS, OUTPUTS, KH, KW, QUADS, LANES, QUAD), dot.weight_dtype),
         bias: T.Buffer((1, BLOCKS, LANES), "int32"),
         scale: T.Buffer((1, BLOCKS, LANES), "float32"),
@@ -147,20 +179,29 @@ def lanewise(workload: Workload, dot: Dot):
         T.func_attr({"tirx.noalias": True})
         quads = T.sblock_alloc_buffer((N, PH, COLUMNS, QUADS, BLOCKS * BYTES), operand)
         total = T.sblock_alloc_buffer((N, OH, GROUPS, OUTPUTS, BLOCKS, LANES), "int32", scope="local")
+        if is_nchw:
+            pixels = T.sblock_alloc_buffer(data_planes.buffer_shape, data_dtype)
+            result = T.sblock_alloc_buffer(planes.buffer_shape, out_dtype)
+            enter(data_planes, data, pixels)
+        if is_nchw and workload.residual:
+            added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
+            enter(planes, residual, added, "enter_residual")
         if loads_vectors(workload, dot):
             for n, h, w, q, b in T.grid(N, PH, COLUMNS, QUADS, BLOCKS):
                 with T.sblock("interleave"):
                     vn, vh, vw, vq, vb = T.axis.remap("SSSSS", [n, h, w, q, b])
-                    T.reads(data[0:N, 0:H, 0:W, 0:C], data_zero_point[0])
+                    T.reads(whole(pixels if is_nchw else data), data_zero_point[0])
                     T.writes(quads[vn, vh, vw, vq, vb * BYTES : vb * BYTES + BYTES])
                     quads[vn, vh, vw, vq, T.ramp(vb * BYTES, 1, BYTES)] = quad_vector(
-                        data, data_zero_point, vn, vh, vw, vq, vb
+                        pixels if is_nchw else data, data_zero_point, vn, vh, vw, vq, vb
                     )
         else:
             for n, h, w, q, y in T.grid(N, PH, COLUMNS, QUADS, BLOCKS * BYTES):
                 with T.sblock("interleave"):
                     vn, vh, vw, vq, vy = T.axis.remap("SSSSS", [n, h, w, q, y])
-                    quads[vn, vh, vw, vq, vy] = quad_byte(data, data_zero_point, vn, vh, vw, vq, vy // QUAD, vy % QUAD)
+                    quads[vn, vh, vw, vq, vy] = quad_byte(
+                        pixels if is_nchw else data, data_zero_point, vn, vh, vw, vq, vy // QUAD, vy % QUAD
+                    )
         for n, h, g, p, b, lane, kh, kw, q, i in T.grid(N, OH, GROUPS, OUTPUTS, BLOCKS, LANES, KH, KW, QUADS, QUAD):
             with T.sblock("conv"):
                 vn, vh, vg, vp, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
@@ -180,13 +221,23 @@ def lanewise(workload: Workload, dot: Dot):
             for n, h, w, b, lane in T.grid(N, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
                     vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
-                    out[vn, vh, vw, vb, vl] = requantise(
-                        workload,
-                        total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vb, vl],
-                        scale[0, vb, vl],
-                        output,
-                        addend(residual, addition, [vn, vh, vw, vb, vl]),
+                    T.buffer_store(
+                        result if is_nchw else out,
+                        requantise(
+                            workload,
+                            total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vb, vl],
+                            scale[0, vb, vl],
+                            output,
+                            addend(
+                                added if is_nchw and workload.residual else residual,
+                                addition,
+                                out_place(vn, vh, vw, vb, vl),
+                            ),
+                        ),
+                        out_place(vn, vh, vw, vb, vl),
                     )
+            if is_nchw:
+                leave(planes, result, out)
         else:
             for n, h, w, c in T.grid(N, OH, OW, OC):
                 with T.sblock("requantise"):
@@ -196,7 +247,7 @@ def lanewise(workload: Workload, dot: Dot):
                         total[vn, vh, vw // OUTPUTS, vw % OUTPUTS, vc // LANES, vc % LANES],
                         scale[0, vc // LANES, vc % LANES],
                         output,
-                        addend(residual, addition, [vn, vh, vw, vc]),
+                        addend(added if is_nchw and workload.residual else residual, addition, [vn, vh, vw, vc]),
                     )
 
     return main

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from tilewright.contract.target import Isa, Target
-from tilewright.contract.workload import Workload
+from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels import intrinsics
 from tilewright_kernels.definitions.dense import (
     DenseShape,
+    NchwArrays,
     dense,
-    fills_blocks,
     group_in,
     group_out,
     reads_data_directly,
+    stores_blocks,
 )
 from tilewright_kernels.dots import DOTS, Dot
 from tilewright_kernels.numerics import Array, Quantization
@@ -55,8 +56,6 @@ SHARED = (1, 2, 3, 4)
 class DenseSpace(StructuredSpace):
     """Groups of many channels, or one; any stride, padding, dilation and batch."""
 
-    stages_by_image = True
-
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"dense_{isa.value}"
@@ -79,7 +78,7 @@ class DenseSpace(StructuredSpace):
 
     def stage_vector(self, workload: Workload) -> int:
         """How many bytes of the stage one copy moves: as many as are all inside the image or all outside."""
-        return gcd(group_in(workload), 64)
+        return gcd(group_in(workload), CHANNEL_BLOCK if workload.layout == "NCHW16c" else 64)
 
     def choices(self, workload: Workload, target: Target) -> list[Choice]:
         shape = self.shape(workload)
@@ -146,21 +145,33 @@ class DenseSpace(StructuredSpace):
             float(self.needs_stage(workload)),
             log2(workload.batch),
             float(target.threads),
+            *(float(workload.layout == layout) for layout in ("NCHW", "NCHW16c")),
         ]
 
     def schedule(self, sch: Any, workload: Workload, target: Target, choice: Choice | None = None) -> None:
-        nest = tile_output(sch, workload, self.dot.lanes, choice)
-        outer = order_loops(sch, nest, choice)
-        attach_sums(sch, outer[-1], fills_blocks(group_out(workload), self.dot.lanes))
-        if self.needs_stage(workload):
-            image = nest["image"] if self.stages_by_image else None
-            place_stage(sch, image, target.threads, self.stage_vector(workload))
-        else:
-            sch.compute_inline(sch.get_sblock("stage"))
+        packs = stores_blocks(workload, self.dot)
+        nest = tile_output(sch, workload, self.dot, choice)
+        order = order_loops(sch, nest, choice)
+        outer = [nest[name] for name in order]
+        attach_sums(sch, outer[-1], packs)
+        by_row = nest["rows"] if order.index("rows") < order.index("blocks") else nest["image"]
+        self.attach_stage(sch, workload, target.threads, nest["image"], by_row)
+        if workload.layout == "NCHW":
+            has_rows = NchwArrays(workload, self.dot).planes.has_rows
+            attach_turns(sch, workload, target.threads, by_row if has_rows else nest["image"])
         share_among_threads(sch, outer, target.threads, choice)
         keep_tile_in_registers(sch, self.dot.name)
-        tile, packs = [nest["rows_in_tile"], nest["columns_in_tile"]], fills_blocks(group_out(workload), self.dot.lanes)
+        tile = [nest["rows_in_tile"], nest["columns_in_tile"]]
         narrow_tile(sch, workload, self.dot, tile, nest["blocks_in_tile"], nest["lane"], packs)
+
+    def attach_stage(self, sch: Any, workload: Workload, threads: int, image: Any, by_row: Any) -> None:
+        """Stage an image at a time, so that it stays in cache; in NCHW a row where rows do not share their data."""
+        if workload.layout == "NCHW":
+            place_turn(sch, "stage", threads, by_row if workload.kernel_size[0] == 1 else image)
+        elif self.needs_stage(workload):
+            place_stage(sch, image, threads, self.stage_vector(workload))
+        elif workload.layout == "NHWC":
+            sch.compute_inline(sch.get_sblock("stage"))
 
 
 def outer_extents(shape: DenseShape, rows: int, columns: int, blocks: int) -> dict[str, int]:
@@ -234,14 +245,14 @@ def _in_blocks(channels: Array, groups: int, lanes: int) -> Array:
     return filled.reshape(groups, blocks, lanes)
 
 
-def tile_output(sch: Any, workload: Workload, lanes: int, choice: Choice | None) -> dict[str, Any]:
+def tile_output(sch: Any, workload: Workload, dot: Dot, choice: Choice | None) -> dict[str, Any]:
     """Split the output into register tiles; the loops by name, inner ones with `_in_tile`."""
-    whole_blocks = fills_blocks(group_out(workload), lanes)
+    whole_blocks = stores_blocks(workload, dot)
     if whole_blocks:
         image, group, row, column, block, lane = sch.get_loops(sch.get_sblock("requantise"))
     else:
         image, group, row, column, channel = sch.get_loops(sch.get_sblock("store"))
-        block, lane = sch.split(channel, [None, lanes])
+        block, lane = sch.split(channel, [None, dot.lanes])
     # A group is to the loops inside it what an image is: data and weights of its own.
     nest = {"image": sch.fuse(image, group), "lane": lane}
     for name, loop in (("rows", row), ("columns", column), ("blocks", block)):
@@ -250,7 +261,7 @@ def tile_output(sch: Any, workload: Workload, lanes: int, choice: Choice | None)
         factors = sch.sample_perfect_tile(loop, n=2, max_innermost_factor=32, decision=decision)
         nest[name], nest[name + "_in_tile"] = sch.split(loop, factors)
     if not whole_blocks:
-        nest["lane"] = split_tail(sch, lane, group_out(workload), lanes)
+        nest["lane"] = split_tail(sch, lane, group_out(workload), dot.lanes)
     return nest
 
 
@@ -266,14 +277,14 @@ def split_tail(sch: Any, lane: Any, channels: int, lanes: int) -> Any:
     return vector
 
 
-def order_loops(sch: Any, nest: dict[str, Any], choice: Choice | None) -> list[Any]:
-    """Order the outer loops, and put the register tile inside them."""
+def order_loops(sch: Any, nest: dict[str, Any], choice: Choice | None) -> tuple[str, ...]:
+    """Order the outer loops, and put the register tile inside them; gives the names of the outer ones."""
     decision = None if choice is None else choice["order"]
     order = sch.sample_categorical(list(range(len(ORDERS))), [1 / len(ORDERS)] * len(ORDERS), decision=decision)
-    outer = [nest[name] for name in ORDERS[int(sch.get(order))]]
+    names = ORDERS[int(sch.get(order))]
     inner = [nest[name + "_in_tile"] for name in ("rows", "columns", "blocks")]
-    sch.reorder(*outer, *inner)
-    return outer
+    sch.reorder(*(nest[name] for name in names), *inner)
+    return names
 
 
 def attach_sums(sch: Any, tile: Any, whole_blocks: bool) -> None:
@@ -283,6 +294,27 @@ def attach_sums(sch: Any, tile: Any, whole_blocks: bool) -> None:
         sch.compute_at(requantise, tile, preserve_unit_loops=True)
         unroll_tile(sch, requantise)
     sch.compute_at(sch.get_sblock("conv"), tile, preserve_unit_loops=True)
+
+
+def attach_turns(sch: Any, workload: Workload, threads: int, loop: Any) -> None:
+    """Bring the residual of NCHW in, and the results out, where `loop` has all channels of what it goes through."""
+    if workload.residual:
+        place_turn(sch, "enter", threads, loop)
+    place_turn(sch, "leave", threads, loop)
+
+
+def place_turn(sch: Any, name: str, threads: int, loop: Any) -> None:
+    """Turn NCHW data inside `loop`, or, shared among threads, all at once."""
+    if threads > 1:
+        share_turn(sch, name)
+    elif name == "leave":
+        sch.reverse_compute_at(sch.get_sblock(name), loop, preserve_unit_loops=True)
+    else:
+        sch.compute_at(sch.get_sblock(name), loop, preserve_unit_loops=True)
+
+
+def share_turn(sch: Any, name: str) -> None:
+    sch.parallel(sch.fuse(*sch.get_loops(sch.get_sblock(name))))
 
 
 def place_stage(sch: Any, image: Any | None, threads: int, vector: int) -> None:

@@ -21,7 +21,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.depthwise import VECTORS, DepthwiseShape, depthwise
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.numerics import QUANTIZED_RANGE, Array, Quantization
-from tilewright_kernels.spaces.dense import fold_zero_point, instruction_zero_point, unroll_tile
+from tilewright_kernels.spaces.dense import fold_zero_point, instruction_zero_point, share_turn, unroll_tile
 from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.lanewise import split
 from tilewright_kernels.spaces.marks import mark
@@ -162,6 +162,7 @@ class DepthwiseSpace(StructuredSpace):
             float(workload.stride[1]),
             log2(workload.batch),
             float(target.threads),
+            *(float(workload.layout == layout) for layout in ("NCHW", "NCHW16c")),
         ]
 
     def schedule(self, sch: Any, workload: Workload, target: Target, choice: Choice | None = None) -> None:
@@ -176,6 +177,9 @@ class DepthwiseSpace(StructuredSpace):
         sch.compute_at(sch.get_sblock("stage"), chunk, preserve_unit_loops=True)
         if target.threads > 1:
             sch.parallel(sch.fuse(image, chunk))
+        if target.threads > 1 and workload.layout == "NCHW":
+            share_turn(sch, "enter")
+            share_turn(sch, "leave")
         keep_tile_in_registers(sch, self.dot.register_name)
         for loop in (*sch.get_loops(sch.get_sblock("zip"))[-4:], row_in_tile, group_in_tile, output):
             sch.unroll(loop)

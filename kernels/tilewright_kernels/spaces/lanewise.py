@@ -19,14 +19,14 @@ import numpy as np
 
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.definitions.dense import fills_blocks
-from tilewright_kernels.definitions.lanewise import LaneShape, lanewise
+from tilewright_kernels.definitions.lanewise import LaneShape, lanewise, stores_vectors
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.dense import (
     NARROWING_CYCLES,
     narrow_tile,
     pack_channels,
+    share_turn,
     split_tail,
     unroll_tile,
 )
@@ -146,6 +146,7 @@ class LanewiseSpace(StructuredSpace):
             float(workload.stride[1]),
             log2(workload.batch),
             float(target.threads),
+            *(float(workload.layout == layout) for layout in ("NCHW", "NCHW16c")),
         ]
 
     def schedule(self, sch: Any, workload: Workload, target: Target, choice: Choice | None = None) -> None:
@@ -153,16 +154,19 @@ class LanewiseSpace(StructuredSpace):
         attach_chunk(sch, nest)
         if target.threads > 1:
             sch.parallel(sch.fuse(nest["image"], nest["chunk"], nest["chunk_rows"]))
+        if target.threads > 1 and workload.layout == "NCHW":
+            for name in ("enter", *(["enter_residual"] if workload.residual else []), "leave"):
+                share_turn(sch, name)
         keep_tile_in_registers(sch, self.dot.lane_name)
         whole_groups = workload.out_width % self.shape(workload).outputs == 0
-        packs = whole_groups and fills_blocks(workload.out_channels, self.dot.lanes)
+        packs = whole_groups and stores_vectors(workload, self.dot)
         narrow_tile(sch, workload, self.dot, nest["unrolled"], nest["block_in_tile"], nest["lane"], packs)
 
     def _tile(self, sch: Any, workload: Workload, choice: Choice | None) -> dict[str, Any]:
         """Split the output into chunks that are staged and tiles that stay in registers; all loops by name."""
         shape = self.shape(workload)
         requantise = sch.get_sblock("requantise")
-        if fills_blocks(workload.out_channels, self.dot.lanes):
+        if stores_vectors(workload, self.dot):
             image, row, column, block, lane = sch.get_loops(requantise)
         else:
             image, row, column, channel = sch.get_loops(requantise)

@@ -11,16 +11,13 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.dense import DenseShape
 from tilewright_kernels.definitions.rows import RowShape, rows
 from tilewright_kernels.numerics import Array, Quantization
-from tilewright_kernels.spaces.dense import DenseSpace, pack_channels
+from tilewright_kernels.spaces.dense import DenseSpace, pack_channels, place_stage
 
 FEW_CHANNELS = 16
 
 
 class RowsSpace(DenseSpace):
     """groups = 1, input channels that are few and do not fill quads; any stride, padding and batch."""
-
-    # A stage inside the loop over images is cut down to the bytes that are read, and its vectors are whole no more.
-    stages_by_image = False
 
     def __init__(self, isa: Isa) -> None:
         super().__init__(isa)
@@ -29,13 +26,20 @@ class RowsSpace(DenseSpace):
     def covers(self, workload: Workload, isa: Isa) -> bool:
         channels = workload.in_channels
         unfilled = channels < FEW_CHANNELS and channels % self.dot.products != 0
-        return isa is self.isa and workload.groups == 1 and unfilled and workload.dilation[1] == 1
+        is_simple = workload.groups == 1 and workload.dilation[1] == 1
+        return isa is self.isa and is_simple and unfilled and self._saves_products(workload)
+
+    def _saves_products(self, workload: Workload) -> bool:
+        """Whether runs of taps take no more dot products than quads of channels; in NHWC they never take more."""
+        taps, channels = workload.kernel_size[1], workload.in_channels
+        row = RowShape.of(workload, self.dot)
+        return row.planes * row.quads <= taps * ceil(channels / self.dot.products)
 
     def define(self, workload: Workload) -> Any:
         return rows(workload, self.dot)
 
     def shape(self, workload: Workload) -> DenseShape:
-        batch, out_height, out_width, out_channels = workload.output_shape
+        batch, out_height, out_width, out_channels = workload.in_nhwc.output_shape
         blocks, quads = ceil(out_channels / self.dot.lanes), RowShape.of(workload, self.dot).quads
         return DenseShape(
             batch, 1, workload.height, workload.width, out_height, out_width, quads, blocks, self.dot.lanes
@@ -47,15 +51,20 @@ class RowsSpace(DenseSpace):
     def stage_vector(self, workload: Workload) -> int:
         return RowShape.of(workload, self.dot).vector
 
+    def attach_stage(self, sch: Any, workload: Workload, threads: int, image: Any, by_row: Any) -> None:
+        """All at once: inside the loop over images it is cut down to what is read, and its vectors are not whole."""
+        place_stage(sch, None, threads, self.stage_vector(workload))
+
     def constants(self, workload: Workload, values: Quantization) -> list[Array]:
-        """weight as (block, kernel height, 1, quad, lane, 4), the bytes of a kernel row in the order of NHWC."""
-        out_channels, in_channels, kernel_h, kernel_w = workload.weight_shape
-        blocks, quads = ceil(out_channels / self.dot.lanes), RowShape.of(workload, self.dot).quads
-        weight = np.zeros((blocks * self.dot.lanes, kernel_h, quads * self.dot.products), self.dot.weight_dtype)
-        weight[:out_channels, :, : kernel_w * in_channels] = values.weight.transpose(0, 2, 3, 1).reshape(
-            out_channels, kernel_h, kernel_w * in_channels
-        )
-        packed = weight.reshape(blocks, self.dot.lanes, kernel_h, 1, quads, self.dot.products).transpose(
+        """weight as (block, kernel height, plane, quad, lane, 4), the bytes of a run in the order of the data."""
+        out_channels, _, kernel_h, kernel_w = workload.weight_shape
+        row = RowShape.of(workload, self.dot)
+        blocks, run = ceil(out_channels / self.dot.lanes), kernel_w * row.channels
+        size = row.quads * self.dot.products
+        weight = np.zeros((blocks * self.dot.lanes, kernel_h, row.planes, size), self.dot.weight_dtype)
+        order = (0, 2, 1, 3) if workload.layout == "NCHW" else (0, 2, 3, 1)
+        weight[:out_channels, ..., :run] = values.weight.transpose(order).reshape(out_channels, kernel_h, -1, run)
+        packed = weight.reshape(blocks, self.dot.lanes, kernel_h, row.planes, row.quads, self.dot.products).transpose(
             0, 2, 3, 4, 1, 5
         )
         return [np.ascontiguousarray(packed), *pack_channels(workload, values, self.dot, groups=1)]
