@@ -39,7 +39,7 @@ ORDERS = (
     ("image", "rows", "blocks", "columns"),  # rows of data stay in L1, weights stream
     ("image", "rows", "columns", "blocks"),  # a tile of data stays in L1, weights stream
 )
-ORDER_NUMBERS = tuple(range(len(ORDERS)))
+
 
 LATENCY_CYCLES = 4.5
 """From one dot product to the next on the same sum."""
@@ -130,7 +130,8 @@ class DenseSpace(StructuredSpace):
         return 0.0 if fits else blocks * vector_bytes / SECOND_LEVEL_BYTES_A_CYCLE
 
     def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
-        sampled = [Tiles(("rows",)), Tiles(("columns",)), Tiles(("blocks",)), Category("order", ORDER_NUMBERS)]
+        order = Category("order", tuple(range(len(ORDERS))))
+        sampled = [Tiles(("rows",)), Tiles(("columns",)), Tiles(("blocks",)), order]
         if target.threads > 1:
             return read_choice(decisions, [*sampled, Category("shared", SHARED)])
         choice = read_choice(decisions, sampled)
@@ -289,7 +290,7 @@ def split_tail(sch: Any, lane: Any, channels: int, lanes: int) -> Any:
 def order_loops(sch: Any, nest: dict[str, Any], choice: Choice | None) -> list[Any]:
     """Order the outer loops, and put the register tile inside them."""
     decision = None if choice is None else choice["order"]
-    order = sch.sample_categorical(list(ORDER_NUMBERS), [1 / len(ORDERS)] * len(ORDERS), decision=decision)
+    order = sch.sample_categorical(list(range(len(ORDERS))), [1 / len(ORDERS)] * len(ORDERS), decision=decision)
     outer = [nest[name] for name in ORDERS[int(sch.get(order))]]
     inner = [nest[name + "_in_tile"] for name in ("rows", "columns", "blocks")]
     sch.reorder(*outer, *inner)

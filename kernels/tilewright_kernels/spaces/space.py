@@ -53,13 +53,12 @@ class StructuredSpace(Space):
     def schedule_default(self, sch: Any, workload: Workload, target: Target) -> None:
         self.schedule(sch, workload, target, self.choices(workload, target)[0])
 
+    @abstractmethod
     def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
         """The choice that `schedule` took these decisions for, of whatever workload; None if it cannot have.
 
         `decisions` are the second half of a stored trace. They may be foreign: nothing is assumed of their shape.
-        A space that reads none learns from a workload's own trials alone.
         """
-        return None
 
     @abstractmethod
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
