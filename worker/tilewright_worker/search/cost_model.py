@@ -8,7 +8,15 @@ import xgboost
 
 from tilewright_kernels.numerics import Array
 
-PARAMETERS = {"max_depth": 4, "eta": 0.25, "lambda": 1.0, "min_child_weight": 0.1, "nthread": 1, "verbosity": 0}
+PARAMETERS = {
+    "tree_method": "hist",
+    "max_depth": 4,
+    "eta": 0.25,
+    "lambda": 1.0,
+    "min_child_weight": 0.1,
+    "nthread": 1,
+    "verbosity": 0,
+}
 ROUNDS = 40
 
 Features = Sequence[float] | Array
@@ -49,7 +57,7 @@ class CostModel:
         """log(slowdown), one for each row."""
         if self._booster is None:
             self._booster = self._train()
-        predicted: list[float] = self._booster.predict(xgboost.DMatrix(np.asarray(features))).tolist()
+        predicted: list[float] = self._booster.predict(_matrix(np.asarray(features))).tolist()
         return predicted
 
     def _train(self) -> xgboost.Booster:
@@ -59,8 +67,12 @@ class CostModel:
             samples.append(own)
         features, slowdowns, weights = (np.concatenate(each) for each in zip(*samples, strict=True))
         parameters = {**self._parameters, "base_score": float(np.average(slowdowns, weights=weights))}
-        data = xgboost.DMatrix(features, label=slowdowns, weight=weights)
-        return xgboost.train(parameters, data, num_boost_round=ROUNDS)
+        return xgboost.train(parameters, _matrix(features, slowdowns, weights), num_boost_round=ROUNDS)
+
+
+def _matrix(features: Array, labels: Array | None = None, weights: Array | None = None) -> xgboost.DMatrix:
+    """Made by one thread: there is one core for it, and several would wait for each other there."""
+    return xgboost.DMatrix(features, label=labels, weight=weights, nthread=1)
 
 
 def _slowdowns(log_latencies: Array) -> Array:
