@@ -131,9 +131,9 @@ class DenseSpace(StructuredSpace):
 
     def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
         order = Category("order", tuple(range(len(ORDERS))))
-        sampled = [Tiles(("rows",)), Tiles(("columns",)), Tiles(("blocks",)), order]
+        sampled = (Tiles(("rows",)), Tiles(("columns",)), Tiles(("blocks",)), order)
         if target.threads > 1:
-            return read_choice(decisions, [*sampled, Category("shared", SHARED)])
+            return read_choice(decisions, (*sampled, Category("shared", SHARED)))
         choice = read_choice(decisions, sampled)
         return None if choice is None else choice | {"shared": 0}
 
