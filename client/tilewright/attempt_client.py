@@ -55,9 +55,12 @@ class AttemptClient:
     def start(self, start: Start) -> AttemptBrief:
         return self._transport.post(f"{self._path}/start", start, AttemptBrief)
 
-    def history(self, workload_id: str, isa: Isa) -> History:
-        """What is known of a workload on the path that this attempt generates code for."""
-        return self._transport.get(f"{self._path}/history", History, {"workload_id": workload_id, "isa": isa})
+    def history(self, workload_id: str, isa: Isa, neighbours: bool = False) -> History:
+        """What is known of a workload on the path that this attempt generates code for; and, if wanted, of its like."""
+        question = {"workload_id": workload_id, "isa": isa}
+        if neighbours:
+            question["neighbours"] = "true"
+        return self._transport.get(f"{self._path}/history", History, question)
 
     def send_records(self, batch: RecordBatch) -> Stored:
         """Safe to repeat: a record is stored once, however often it comes."""

@@ -4,7 +4,7 @@ from statistics import mean
 import pytest
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright.contract.attempts import KnownRecord
+from tilewright.contract.attempts import History, KnownRecord
 from tilewright.contract.records import RecordState
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.spaces import Choice, StructuredSpace, space_of
@@ -18,6 +18,7 @@ MANY = Workload(
     batch=1, in_channels=64, height=16, width=16, out_channels=128, kernel_size=(3, 3), padding=(1, 1, 1, 1)
 )
 VNNI = Target(isa=Isa.AVX512_VNNI)
+NOTHING = History(records=[], incumbent=None)
 
 
 def structured(workload: Workload) -> StructuredSpace:
@@ -38,16 +39,16 @@ def known(candidate: Candidate, latency_us: float | None) -> KnownRecord:
 
 
 def test_each_kind_of_space_has_its_search() -> None:
-    assert isinstance(search_for(MANY, VNNI, []), RankedSearch)
-    assert isinstance(search_for(GROUPED, VNNI, []), RankedSearch)
+    assert isinstance(search_for(MANY, VNNI, NOTHING), RankedSearch)
+    assert isinstance(search_for(GROUPED, VNNI, NOTHING), RankedSearch)
     depthwise = GROUPED.model_copy(update={"groups": 8})
-    assert isinstance(search_for(depthwise, Target(isa=Isa.X86_64), []), EvolutionarySearch)
+    assert isinstance(search_for(depthwise, Target(isa=Isa.X86_64), NOTHING), EvolutionarySearch)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_ranked_search_proposes_every_choice_once_and_ends(threads: int) -> None:
     target = Target(isa=VNNI.isa, threads=threads)
-    search = RankedSearch(structured(MANY), MANY, target, [], seed=0)
+    search = RankedSearch(structured(MANY), MANY, target, NOTHING, seed=0)
     ids = []
     while (candidate := search.propose()) is not None:
         ids.append(candidate.id)
@@ -58,15 +59,15 @@ def test_a_ranked_search_proposes_every_choice_once_and_ends(threads: int) -> No
 
 def test_a_ranked_search_never_proposes_what_is_known_failures_included() -> None:
     space = structured(MANY)
-    everything = proposals(RankedSearch(space, MANY, VNNI, [], seed=0))
+    everything = proposals(RankedSearch(space, MANY, VNNI, NOTHING, seed=0))
     history = [known(candidate, None if index % 3 else 50.0) for index, candidate in enumerate(everything[::2])]
-    rest = proposals(RankedSearch(space, MANY, VNNI, history, seed=0))
+    rest = proposals(RankedSearch(space, MANY, VNNI, History(records=history, incumbent=None), seed=0))
     assert {candidate.id for candidate in rest} == {candidate.id for candidate in everything[1::2]}
     assert len(rest) == len(everything[1::2])
 
 
 def test_a_ranked_search_does_the_same_with_the_same_seed() -> None:
-    first, second = (RankedSearch(structured(MANY), MANY, VNNI, [], seed=3) for _ in range(2))
+    first, second = (RankedSearch(structured(MANY), MANY, VNNI, NOTHING, seed=3) for _ in range(2))
     for number in range(20):
         one, other = first.propose(), second.propose()
         assert one == other
@@ -90,7 +91,7 @@ def test_a_ranked_search_learns_which_tiles_are_fast() -> None:
     fastest = sorted(choices, key=lambda candidate: invented_latency_us(choices[candidate]))[:8]
 
     def mean_place(teach: bool) -> float:
-        search, order = RankedSearch(space, MANY, VNNI, [], seed=0), list[str]()
+        search, order = RankedSearch(space, MANY, VNNI, NOTHING, seed=0), list[str]()
         while (candidate := search.propose()) is not None:
             order.append(candidate.id)
             if teach:
@@ -110,7 +111,7 @@ def test_a_ranked_search_starts_from_what_is_known() -> None:
         known(candidate_of(space, MANY, VNNI, choices[each]), invented_latency_us(choices[each]))
         for each in slower_half
     ]
-    search = RankedSearch(space, MANY, VNNI, history, seed=0)
+    search = RankedSearch(space, MANY, VNNI, History(records=history, incumbent=None), seed=0)
     first = search.propose()
     assert first is not None
     rest = [first, *proposals(search)]

@@ -94,7 +94,7 @@ class Attempt:
         self._lease.work_on(workload.id)
         self._log.begin(workload)
         self._bench.prepare(workload, self._target)
-        history = self._client.history(workload.id, self._target.isa)
+        history = self._client.history(workload.id, self._target.isa, neighbours=True)
         measured = [
             (Candidate(record.space, record.trace), record.latency_us)
             for record in history.records

@@ -55,7 +55,7 @@ def search(
     cancelled: Callable[[], bool],
 ) -> str:
     """Try candidates until the budget is spent. The answer is why it stopped, in one word."""
-    searching = search_for(workload, target, history.records)
+    searching = search_for(workload, target, history)
     exhausted = False
 
     def propose() -> Candidate | None:

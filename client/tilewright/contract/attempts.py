@@ -2,7 +2,7 @@
 
 launch -> LaunchOrder (through the engine)
 POST /v1/jobs/{job}/attempts/{n}/start      Start           -> AttemptBrief
-GET  /v1/jobs/{job}/attempts/{n}/history    ?workload_id&isa -> History
+GET  /v1/jobs/{job}/attempts/{n}/history    ?workload_id&isa&neighbours -> History
 POST /v1/jobs/{job}/attempts/{n}/records    RecordBatch     -> Stored
 POST /v1/jobs/{job}/attempts/{n}/renew      Renewal         -> RenewalAnswer
 POST /v1/jobs/{job}/attempts/{n}/schedules  Publication     -> Schedule (409 when the incumbent changed meanwhile)
@@ -12,7 +12,7 @@ POST /v1/jobs/{job}/attempts/{n}/result     Report          -> 204
 All carry the attempt's own token as `Authorization: Bearer ...`. A stale attempt gets 409, except for records: facts.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt
 
@@ -66,10 +66,29 @@ class KnownRecord(Message):
     latency_us: Latency | None
 
 
+class NeighbourRecord(Message):
+    """A measured record of another workload, cut to what can be learnt from: its trace is code, and stays behind."""
+
+    space: SpaceName
+    decisions: list[Any]
+    """The second half of its trace: [[instruction, decision], ...]."""
+    latency_us: Latency
+
+
+class Neighbour(Message):
+    """What is known of another workload on the same target and host class."""
+
+    workload: Workload
+    records: list[NeighbourRecord]
+    """Best first, and of a workload with many the best only."""
+
+
 class History(Message):
     records: list[KnownRecord]
     """Of this workload, target and host class, best first."""
     incumbent: Schedule | None
+    neighbours: list[Neighbour] = []
+    """The workloads most like this one, the nearest first; empty unless they were asked for."""
 
 
 class RecordBatch(Message):

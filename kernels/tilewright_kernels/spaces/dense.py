@@ -10,6 +10,7 @@ The loop nest, outermost first (`order` permutes the first four):
       requantise the tile and store it
 """
 
+from collections.abc import Sequence
 from math import ceil, gcd, log2, prod
 from typing import Any
 
@@ -29,6 +30,7 @@ from tilewright_kernels.definitions.dense import (
 )
 from tilewright_kernels.dots import DOTS, Dot
 from tilewright_kernels.numerics import Array, Quantization
+from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
 from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace
@@ -45,6 +47,10 @@ LATENCY_CYCLES = 4.5
 
 NARROWING_CYCLES = {1: 2.2, 2: 1.6, 4: 1.4}
 """To requantise one vector of sums, by how many are packed together."""
+
+FIRST_LEVEL_BYTES = 32 * 1024
+SECOND_LEVEL_BYTES_A_CYCLE = 32
+"""Weights of a tile that do not fit the first-level cache come from the second for every tile again."""
 
 MOST_SQUARE_PIXELS = 8
 """Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
@@ -110,11 +116,25 @@ class DenseSpace(StructuredSpace):
         rows, columns, blocks, order = (choice[name] for name in ("rows", "columns", "blocks", "order"))
         sums, loads = rows * columns * blocks, rows * columns + blocks
         products = workload.reduction / self.dot.products
-        cost = max(sums / 2, loads / 2, LATENCY_CYCLES) / sums
+        cost = max(sums / 2, loads / 2, LATENCY_CYCLES, self._weight_cycles(blocks, products)) / sums
         cost += NARROWING_CYCLES[gcd(blocks, 4)] / products
         if rows > 1:
             cost *= 1.02
         return float(cost * (1 + 0.02 * abs(order - (0 if products > 128 else 1))))
+
+    def _weight_cycles(self, blocks: int, products: float) -> float:
+        """To fetch one vector of weights a block, where the tile's weights leave the first-level cache."""
+        vector_bytes = self.dot.macs * np.dtype(self.dot.weight_dtype).itemsize
+        fits = blocks * products * vector_bytes <= FIRST_LEVEL_BYTES
+        return 0.0 if fits else blocks * vector_bytes / SECOND_LEVEL_BYTES_A_CYCLE
+
+    def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
+        order = Category("order", tuple(range(len(ORDERS))))
+        sampled = (Tiles(("rows",)), Tiles(("columns",)), Tiles(("blocks",)), order)
+        if target.threads > 1:
+            return read_choice(decisions, (*sampled, Category("shared", SHARED)))
+        choice = read_choice(decisions, sampled)
+        return None if choice is None else choice | {"shared": 0}
 
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
         shape = self.shape(workload)
@@ -146,6 +166,7 @@ class DenseSpace(StructuredSpace):
             log2(workload.batch),
             float(target.threads),
             *(float(workload.layout == layout) for layout in ("NCHW", "NCHW16c")),
+            self._expected_cost(workload, choice),
         ]
 
     def schedule(self, sch: Any, workload: Workload, target: Target, choice: Choice | None = None) -> None:

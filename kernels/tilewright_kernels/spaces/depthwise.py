@@ -11,6 +11,7 @@ The loop nest, outermost first (`order` permutes the three after the chunk):
         pack the sums of four vectors into one vector of bytes and store it
 """
 
+from collections.abc import Sequence
 from math import log2, prod
 from typing import Any
 
@@ -21,6 +22,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.depthwise import VECTORS, DepthwiseShape, depthwise
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.numerics import QUANTIZED_RANGE, Array, Quantization
+from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
 from tilewright_kernels.spaces.dense import fold_zero_point, instruction_zero_point, share_turn, unroll_tile
 from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.lanewise import split
@@ -140,6 +142,10 @@ class DepthwiseSpace(StructuredSpace):
         copies = self._zips(workload, choice["chunk_rows"])
         size = self._staged_bytes(workload, choice["chunk_rows"])
         return float(zips + copies + 0.3 * log2(max(size / 32_000, 1)) + 0.1 * choice["order"])
+
+    def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
+        order = Category("order", tuple(range(len(ORDERS))))
+        return read_choice(decisions, [Tiles(("chunk_rows", "rows")), Tiles(("groups",)), order])
 
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
         shape = self.shape(workload)

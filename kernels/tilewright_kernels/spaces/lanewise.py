@@ -11,6 +11,7 @@ The loop nest, outermost first:
         requantise the tile and store it
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd, log2, prod
 from typing import Any
@@ -22,6 +23,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.lanewise import LaneShape, lanewise, stores_vectors
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.numerics import Array, Quantization
+from tilewright_kernels.spaces.decisions import Tiles, read_choice
 from tilewright_kernels.spaces.dense import (
     NARROWING_CYCLES,
     narrow_tile,
@@ -125,6 +127,9 @@ class LanewiseSpace(StructuredSpace):
         whole = self._quad_bytes(workload, choice["chunk"], workload.out_height)
         twice = size * workload.out_height / choice["chunk_rows"] / whole
         return float(9 / min(sums, 16) + narrowing + 1 / choice["rows"] + 2 * twice + size / MOST_CHUNK_BYTES)
+
+    def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
+        return read_choice(decisions, [Tiles(("chunk", "blocks")), Tiles(("chunk_rows", "rows")), Tiles(("groups",))])
 
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
         shape = self.shape(workload)

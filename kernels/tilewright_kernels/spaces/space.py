@@ -54,5 +54,12 @@ class StructuredSpace(Space):
         self.schedule(sch, workload, target, self.choices(workload, target)[0])
 
     @abstractmethod
+    def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
+        """The choice that `schedule` took these decisions for, of whatever workload; None if it cannot have.
+
+        `decisions` are the second half of a stored trace. They may be foreign: nothing is assumed of their shape.
+        """
+
+    @abstractmethod
     def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
         """What the cost model sees: the workload and the choice in hardware terms."""

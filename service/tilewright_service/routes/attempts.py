@@ -31,10 +31,12 @@ def start(start: Start, attempt: Calling, settings: Config) -> AttemptBrief:
 
 
 @router.get("/history", response_model=History)
-def get_history(workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: CallingToRead) -> Response:
-    """What is known of a workload on this path, number of threads and host class."""
+def get_history(
+    workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: CallingToRead, neighbours: bool = False
+) -> Response:
+    """What is known of a workload on this path, number of threads and host class, and if wanted of those like it."""
     attempt.require_authority()
-    return Response(history(attempt, workload_id, isa), media_type="application/json")
+    return Response(history(attempt, workload_id, isa, neighbours), media_type="application/json")
 
 
 @router.post("/records")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from tilewright.contract import Isa, KnownRecord, NewRecord, RecordState
 from tilewright.errors import InvalidRequest
 from tilewright_service.store.attempts import Attempt
+from tilewright_service.store.neighbours import neighbours
 from tilewright_service.store.schedules import current_schedule
 from tilewright_service.store.tables import RecordRow
 from tilewright_service.store.upsert import insert
@@ -30,7 +31,7 @@ def store_records(attempt: Attempt, records: Sequence[NewRecord]) -> int:
     return len(stored)
 
 
-def history(attempt: Attempt, workload_id: str, isa: Isa) -> str:
+def history(attempt: Attempt, workload_id: str, isa: Isa, with_neighbours: bool) -> str:
     """A `History` as JSON: what is known of a workload on this path and the host class of the attempt, best first."""
     attempt.workload_row(workload_id)
     job, host_class = attempt.job, attempt.row.host_class
@@ -47,7 +48,11 @@ def history(attempt: Attempt, workload_id: str, isa: Isa) -> str:
     )
     records = ",".join(_known(document) for document in attempt.session.scalars(question))
     incumbent = current_schedule(attempt.session, workload_id, isa, job.threads, host_class)
-    return f'{{"records":[{records}],"incumbent":{incumbent or "null"}}}'
+    known = f'"records":[{records}],"incumbent":{incumbent or "null"}'
+    if not with_neighbours:
+        return f"{{{known}}}"
+    others = neighbours(attempt.session, workload_id, isa, job.threads, host_class)
+    return f'{{{known},"neighbours":[{",".join(others)}]}}'
 
 
 def record_page(

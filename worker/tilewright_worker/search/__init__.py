@@ -1,6 +1,6 @@
 """Which candidate to try next."""
 
-from tilewright.contract.attempts import KnownRecord
+from tilewright.contract.attempts import History
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.spaces import StructuredSpace, space_of
@@ -11,9 +11,9 @@ from tilewright_worker.search.search import Search
 __all__ = ["Search", "search_for"]
 
 
-def search_for(workload: Workload, target: Target, known: list[KnownRecord], seed: int = 0) -> Search:
+def search_for(workload: Workload, target: Target, history: History, seed: int = 0) -> Search:
     """The search that suits the space of this workload, taught what is known already."""
     space = space_of(workload, target.isa)
     if isinstance(space, StructuredSpace):
-        return RankedSearch(space, workload, target, known, seed)
-    return EvolutionarySearch(workload, target, known, seed)
+        return RankedSearch(space, workload, target, history, seed)
+    return EvolutionarySearch(workload, target, history.records, seed)

@@ -1,0 +1,236 @@
+"""What the team's records are worth: each network's layers, tuned with and without the records of the other two.
+
+python bench/transfer.py --table FILE [--seconds 150] [--json FILE]
+
+First every choice of every layer is measured, into FILE; after --seconds it stops, and goes on when it is run again.
+Then searches are replayed against the measured table: they propose and learn as in a job, and a trial is a look into
+the table. Records are those that a search without any would have made before its plateau. A layer that occurs in
+another network too is left out of the records that its own search is given.
+
+One thread, the strongest ISA path of this host.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+from tilewright.contract.attempts import History, Neighbour, NeighbourRecord
+from tilewright.contract.jobs import DEFAULT_TRIALS
+from tilewright.contract.neighbourhood import distance, place_of
+from tilewright.contract.networks import NETWORKS, network_workloads
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
+from tilewright_kernels.build import Candidate, default_candidate
+from tilewright_kernels.host import this_host
+from tilewright_kernels.spaces import space_of
+from tilewright_worker.budget import Budget
+from tilewright_worker.cores import Cores
+from tilewright_worker.search import search_for
+from tilewright_worker.trials import Bench, Trial
+
+TARGET = Target(isa=this_host().isas[0])
+AFTER = (0, 4, 8, 16)
+"""Trials. After 0 there is the first proposal, which is what would be served without any."""
+
+SEEDS = 3
+NEAREST, RECORDS_OF_EACH = 24, 64
+"""As many as the service gives."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Every choice of a workload, measured."""
+
+    workload: Workload
+    space: str
+    decisions: dict[str, list[Any]]
+    """By candidate."""
+    latencies_us: dict[str, float]
+
+    @property
+    def best_us(self) -> float:
+        return min(self.latencies_us.values())
+
+    @cached_property
+    def networks(self) -> set[str]:
+        return {name for name in NETWORKS if self.workload in [each for each, _ in network_workloads(name)]}
+
+    @cached_property
+    def as_neighbour(self) -> Neighbour:
+        """With the records of a search that knew nothing, up to its plateau."""
+        budget = Budget(DEFAULT_TRIALS, None)
+        measured = list(replayed(self, History(records=[], incumbent=None), 0, budget))
+        best_first = sorted(measured, key=self.latencies_us.__getitem__)[:RECORDS_OF_EACH]
+        records = [
+            NeighbourRecord(space=self.space, decisions=self.decisions[each], latency_us=self.latencies_us[each])
+            for each in best_first
+        ]
+        return Neighbour(workload=self.workload, records=records)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One layer under one condition: its share of the final best after each number of trials, mean over seeds."""
+
+    network: str
+    layer: str
+    space: str
+    choices: int
+    records: str
+    neighbours: int
+    shares: dict[int, float]
+
+
+def replayed(layer: Layer, history: History, seed: int, budget: Budget) -> Iterator[str]:
+    """The candidates that a search tries. As in a job it learns of one when the next is under way already."""
+    search = search_for(layer.workload, TARGET, history, seed)
+    under_way: Candidate | None = None
+    while budget.take() and (candidate := search.propose()) is not None:
+        if under_way is not None:
+            latency_us = layer.latencies_us.get(under_way.id)
+            search.learn(under_way, latency_us)
+            budget.note(latency_us)
+        under_way = candidate
+        if candidate.id in layer.latencies_us:
+            yield candidate.id
+
+
+def shares(layer: Layer, history: History, seed: int) -> dict[int, float]:
+    latencies = [layer.latencies_us[each] for each in replayed(layer, history, seed, Budget(max(AFTER), None))]
+    return {trials: layer.best_us / min(latencies[: max(trials, 1)]) for trials in AFTER}
+
+
+def neighbours(layer: Layer, others: Sequence[Layer]) -> list[Neighbour]:
+    here = place_of(layer.workload)
+    return [
+        other.as_neighbour
+        for other in sorted(others, key=lambda other: distance(here, place_of(other.workload)))[:NEAREST]
+    ]
+
+
+def result(network: str, layer: Layer, records: str, others: Sequence[Layer]) -> Result:
+    history = History(records=[], incumbent=None, neighbours=neighbours(layer, others))
+    found = [shares(layer, history, seed) for seed in range(SEEDS)]
+    means = {trials: statistics.fmean(each[trials] for each in found) for trials in AFTER}
+    same_space = sum(other.space == layer.space for other in others)
+    return Result(network, layer.workload.name, layer.space, len(layer.latencies_us), records, same_space, means)
+
+
+def compare(layers: Sequence[Layer]) -> Iterator[Result]:
+    """Each network left out in turn."""
+    by_workload = {layer.workload: layer for layer in layers}
+    for network in NETWORKS:
+        team = [layer for layer in layers if layer.networks != {network}]
+        own: list[Layer] = []
+        for workload, _ in network_workloads(network):
+            layer = by_workload[workload]
+            without_itself = [other for other in team if other is not layer]
+            yield result(network, layer, "none", [])
+            yield result(network, layer, "team", without_itself)
+            yield result(network, layer, "team and job", [*without_itself, *(x for x in own if x not in team)])
+            own.append(layer)
+
+
+def conclude(results: Sequence[Result]) -> None:
+    kinds = {"all layers": results}
+    kinds |= {
+        f"{space} only": [each for each in results if each.space == space]
+        for space in sorted({each.space for each in results})
+    }
+    for kind, selected in kinds.items():
+        print(f"\n{kind}, share of the final best after {', '.join(map(str, AFTER))} trials: median (worst)")
+        for records in ("none", "team", "team and job"):
+            rows = [each.shares for each in selected if each.records == records]
+            cells = [[row[trials] for row in rows] for trials in AFTER]
+            text = "   ".join(f"{statistics.median(cell):6.1%} ({min(cell):6.1%})" for cell in cells)
+            print(f"  {records:13} {len(rows):3} layers   {text}")
+
+
+def measure(bench: Bench, workload: Workload) -> dict[str, Any]:
+    """Every choice of a workload, in an order of chance, so that drift of the clock favours none."""
+    search = search_for(workload, TARGET, History(records=[], incumbent=None))
+    candidates = list(iter(search.propose, None))
+    random.Random(0).shuffle(candidates)
+    waiting, trials = iter(candidates), list[Trial]()
+
+    def best_us() -> float:
+        return min((trial.latency_us for trial in trials if trial.failure is None), default=float("inf"))
+
+    bench.prepare(workload, TARGET)
+    bench.run(lambda: next(waiting, None), trials.append, best_us, lambda: False)
+    return {
+        "workload": workload.model_dump(mode="json"),
+        "space": candidates[0].space,
+        "measured": [
+            {"candidate": trial.candidate.id, "decisions": trial.candidate.trace[1], "latency_us": trial.latency_us}
+            for trial in trials
+            if trial.failure is None
+        ],
+    }
+
+
+def fill(table: dict[str, Any], path: Path, seconds: float) -> bool:
+    """Measure what the table lacks; whether nothing is left."""
+    workloads = {workload.id: workload for name in NETWORKS for workload, _ in network_workloads(name)}
+    lacking = [workload for workload in workloads.values() if not is_measured(workload, table)]
+    if not lacking:
+        return True
+    started = time.monotonic()
+    cores = Cores.of_this_process(TARGET.threads)
+    with Bench(cores) as bench:
+        if cores.spare:
+            os.sched_setaffinity(0, cores.spare)
+        for workload in lacking:
+            if time.monotonic() - started > seconds:
+                return False
+            table[workload.id] = measure(bench, workload)
+            path.write_text(json.dumps(table))
+            print(f"{workload.name:48} {len(table[workload.id]['measured']):4} choices", flush=True)
+    return True
+
+
+def is_measured(workload: Workload, table: dict[str, Any]) -> bool:
+    """Whether the table has it, in the space as it is now."""
+    default = default_candidate(workload, space_of(workload, TARGET.isa), TARGET)
+    return default.id in {each["candidate"] for each in table.get(workload.id, {"measured": []})["measured"]}
+
+
+def as_layer(entry: dict[str, Any]) -> Layer:
+    decisions = {each["candidate"]: each["decisions"] for each in entry["measured"]}
+    latencies = {each["candidate"]: each["latency_us"] for each in entry["measured"]}
+    return Layer(Workload.model_validate_json(json.dumps(entry["workload"])), entry["space"], decisions, latencies)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=150)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    table = json.loads(options.table.read_text()) if options.table.exists() else {}
+    if not fill(table, options.table, options.seconds):
+        raise SystemExit("not everything is measured yet: run it again")
+    wanted = {workload.id for name in NETWORKS for workload, _ in network_workloads(name)}
+    layers = [as_layer(entry) for name, entry in table.items() if name in wanted]
+    shared = [layer for layer in layers if len(layer.networks) > 1]
+    choices = sum(len(layer.latencies_us) for layer in layers)
+    print(f"{this_host().host_class}, {TARGET.isa}, one thread: {len(layers)} layers, {choices} choices measured;")
+    print(f"{len(shared)} layers occur in more than one network, and are no records for themselves")
+    results = list(compare(layers))
+    conclude(results)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Which workloads are alike, so that a good schedule of one is likely good for the other."""
+
+from dataclasses import dataclass
+from math import log2
+
+from tilewright.contract.workload import Workload
+
+UNLIKE = 2.0
+"""How far apart two workloads are that differ in a type or the layout: as far as two doublings of a size."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a workload lies among all."""
+
+    sizes: tuple[float, ...]
+    """In octaves."""
+    kinds: tuple[object, ...]
+
+
+def place_of(workload: Workload) -> Place:
+    sizes = (
+        workload.batch,
+        workload.in_channels // workload.groups,
+        workload.out_channels,
+        workload.groups,
+        workload.out_height,
+        workload.out_width,
+        # A kernel of another size changes more than other channels do: what is padded, and what is read again.
+        *(extent**2 for extent in workload.kernel_size),
+        *workload.stride,
+        *workload.dilation,
+    )
+    kinds = (workload.data_dtype, workload.out_dtype, workload.layout, workload.residual)
+    return Place(tuple(map(log2, sizes)), kinds)
+
+
+def distance(one: Place, other: Place) -> float:
+    """0 for equal places, and 1 for each size that doubles."""
+    octaves = sum(map(abs, map(float.__sub__, one.sizes, other.sizes)))
+    return octaves + UNLIKE * sum(map(object.__ne__, one.kinds, other.kinds))

@@ -1,0 +1,165 @@
+"""A search that knows what other workloads of its space have taught."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from tilewright.contract import Workload
+from tilewright.contract.attempts import History, KnownRecord, Neighbour, NeighbourRecord
+from tilewright_kernels.build import Candidate
+from tilewright_kernels.spaces import Choice
+from tilewright_worker.search.lessons import lessons_of, projected
+from tilewright_worker.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
+
+from .examples import candidate_of
+from .test_search import NOTHING, VNNI, known, proposals, structured
+
+BATCH = FIRST_BY_NEIGHBOURS + 1
+
+
+def conv(in_channels: int, size: int, out_channels: int) -> Workload:
+    return Workload(
+        batch=1,
+        in_channels=in_channels,
+        height=size,
+        width=size,
+        out_channels=out_channels,
+        kernel_size=(3, 3),
+        padding=(1, 1, 1, 1),
+    )
+
+
+HERE = conv(64, 14, 128)
+DENSE = structured(HERE)
+
+
+def invented_us(choice: Choice) -> float:
+    """The smaller the tile the better, which is not what the space expects."""
+    sums = choice["rows"] * choice["columns"] * choice["blocks"]
+    return float(sums + choice["columns"] / 100 + choice["order"] / 1000)
+
+
+def neighbour(workload: Workload) -> Neighbour:
+    """Every choice of it, with an invented latency."""
+    records = [
+        NeighbourRecord(
+            space=DENSE.name,
+            decisions=candidate_of(DENSE, workload, VNNI, choice).trace[1],
+            latency_us=invented_us(choice) * workload.macs / 1e6,
+        )
+        for choice in DENSE.choices(workload, VNNI)
+    ]
+    return Neighbour(workload=workload, records=sorted(records, key=lambda record: record.latency_us))
+
+
+def history(*neighbours: Neighbour, records: Sequence[KnownRecord] = ()) -> History:
+    return History(records=list(records), incumbent=None, neighbours=list(neighbours))
+
+
+def choices_by_id(workload: Workload = HERE) -> dict[str, Choice]:
+    return {candidate_of(DENSE, workload, VNNI, each).id: each for each in DENSE.choices(workload, VNNI)}
+
+
+def proposed(search: RankedSearch, count: int) -> list[Candidate]:
+    candidates = [search.propose() for _ in range(count)]
+    return [candidate for candidate in candidates if candidate is not None]
+
+
+TEACHERS = (neighbour(conv(64, 28, 128)), neighbour(conv(32, 7, 64)))
+
+
+def test_the_best_choices_of_the_neighbours_come_first_as_they_fit_here() -> None:
+    choices = list(DENSE.choices(HERE, VNNI))
+    likes = [
+        choices[projected(lesson.choices[0], choices)]
+        for lesson in lessons_of(DENSE, VNNI, history(*TEACHERS).neighbours)
+    ]
+    by_id = choices_by_id()
+    first = [by_id[each.id] for each in proposed(RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS), seed=0), BATCH)]
+    assert all(like in first for like in likes)
+    assert choices[0] in first, "one is what the space itself expects"
+
+
+def test_a_factor_that_does_not_divide_here_becomes_the_nearest_that_does() -> None:
+    seven = {"rows": 1, "columns": 14, "blocks": 2, "order": 1, "shared": 0}
+    choices = DENSE.choices(conv(64, 12, 128), VNNI)
+    like = choices[projected(seven, choices)]
+    assert like == {"rows": 1, "columns": 12, "blocks": 2, "order": 1, "shared": 0}
+
+
+def test_what_fits_as_it_is_stays_as_it_is() -> None:
+    choices = DENSE.choices(HERE, VNNI)
+    assert [projected(choice, choices) for choice in choices] == list(range(len(choices)))
+
+
+def test_a_taught_search_finds_what_was_fast_elsewhere_sooner() -> None:
+    by_id = choices_by_id()
+    fastest = min(invented_us(choice) for choice in by_id.values())
+
+    def best_of_first(search: RankedSearch, count: int) -> float:
+        return min(invented_us(by_id[each.id]) for each in proposed(search, count))
+
+    assert best_of_first(RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS), seed=0), BATCH + 1) <= 1.1 * fastest
+    assert best_of_first(RankedSearch(DENSE, HERE, VNNI, NOTHING, seed=0), BATCH + 1) > 1.1 * fastest
+
+
+def test_a_taught_search_still_proposes_everything_once() -> None:
+    ids = [candidate.id for candidate in proposals(RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS), seed=0))]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == set(choices_by_id())
+
+
+def test_a_taught_search_proposes_nothing_that_is_known() -> None:
+    first = proposed(RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS), seed=0), BATCH)
+    records = [known(candidate, 50.0 if index else None) for index, candidate in enumerate(first)]
+    rest = proposals(RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS, records=records), seed=0))
+    assert {candidate.id for candidate in rest} == set(choices_by_id()) - {candidate.id for candidate in first}
+
+
+def test_a_taught_search_does_the_same_with_the_same_seed() -> None:
+    one, other = (RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS), seed=5) for _ in range(2))
+    for number in range(20):
+        candidate = one.propose()
+        assert candidate == other.propose()
+        assert candidate is not None
+        one.learn(candidate, 10.0 + number % 7)
+        other.learn(candidate, 10.0 + number % 7)
+
+
+def test_own_trials_count_for_more_than_those_of_others() -> None:
+    """Here the opposite is fast: after a few trials the search has noticed."""
+    by_id = choices_by_id()
+    search = RankedSearch(DENSE, HERE, VNNI, history(*TEACHERS), seed=0)
+    latencies = []
+    for _ in range(len(by_id) // 2):
+        [candidate] = proposed(search, 1)
+        latencies.append(1e4 / invented_us(by_id[candidate.id]))
+        search.learn(candidate, latencies[-1])
+    assert min(latencies) <= 1.1 * min(1e4 / invented_us(choice) for choice in by_id.values())
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [NeighbourRecord(space="generic", decisions=[[3, [1, 1]]], latency_us=1.0)],
+        [
+            NeighbourRecord(
+                space="dense_avx2", decisions=[[3, [1, 1]], [5, [7, 2]], [7, [4, 2]], [9, 0]], latency_us=1.0
+            )
+        ],
+        [NeighbourRecord(space="dense_avx512_vnni", decisions=[[1, 2], "three"], latency_us=1.0)],
+    ],
+    ids=["none", "of another space", "of another path", "unreadable"],
+)
+def test_records_that_teach_nothing_are_passed_over(records: list[NeighbourRecord]) -> None:
+    stranger = Neighbour(workload=conv(64, 28, 128), records=records)
+    assert lessons_of(DENSE, VNNI, [stranger]) == []
+    taught = proposed(RankedSearch(DENSE, HERE, VNNI, history(stranger), seed=0), BATCH)
+    assert taught == proposed(RankedSearch(DENSE, HERE, VNNI, NOTHING, seed=0), BATCH)
+
+
+def test_a_workload_that_the_space_does_not_cover_teaches_it_nothing() -> None:
+    depthwise = Workload.model_validate(conv(64, 28, 64).model_dump() | {"groups": 64})
+    mislabelled = TEACHERS[0].model_copy(update={"workload": depthwise})
+    assert lessons_of(DENSE, VNNI, [mislabelled]) == []
