@@ -45,6 +45,11 @@ def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: Servic
     assert schedule.candidate in {record.candidate for record in records.values()}
     assert len(schedule.verification.inputs) == 7
     assert schedule.default_latency_us is not None
+    proof = service.hub.client.schedule(schedule.id).proof
+    assert proof is not None
+    assert proof == schedule.proof
+    assert proof.in_loop
+    assert 0 < proof.dot_products < proof.instructions
     assert_exact(service, workload)
 
 

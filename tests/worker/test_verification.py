@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Target, Workload
+from tilewright.contract import Proof, Target, Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.kernel import Kernel, load_kernel
 from tilewright_kernels.numerics import REFERENCE, Quantization
+from tilewright_kernels.proof import assembly, prove
 from tilewright_worker import verification
 from tilewright_worker.cores import Cores
 from tilewright_worker.trials import Bench
@@ -176,6 +177,9 @@ class ScriptedBench(Bench):
 
     def verify(self, candidate: Candidate) -> Verdict:
         return verify(Kernel(DENSE, Target(isa=TARGET.isa), candidate))
+
+    def prove(self, candidate: Candidate) -> Proof:
+        return prove(assembly(Kernel(DENSE, Target(isa=TARGET.isa), candidate).module), TARGET.isa)
 
 
 @pytest.mark.parametrize(("challenger_us", "wins"), [(99.5, False), (98.5, True), (101.0, False)])

@@ -177,6 +177,7 @@ class Attempt:
             peak_gmacs=peak * self._target.threads if peak else None,
             default_latency_us=default_us,
             verification=winner.verification,
+            proof=winner.proof,
             script=scheduled(workload, winner.candidate).mod.script(),
             replaces=incumbent.id if incumbent else None,
             provenance=self._recorder.provenance(),

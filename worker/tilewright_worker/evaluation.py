@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import tvm
 
+from tilewright.contract.schedules import Proof
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.kernel import Kernel
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.peak import peak_gmacs
+from tilewright_kernels.proof import assembly, prove
 from tilewright_kernels.threads import use_threads
 from tilewright_worker import verification
 
@@ -53,11 +55,16 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Prove:
+    candidate_id: str
+
+
+@dataclass(frozen=True)
 class Peak:
     isa: Isa
 
 
-Command = Prepare | Build | Measure | Verify | Peak
+Command = Prepare | Build | Measure | Verify | Prove | Peak
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,9 @@ class Evaluation:
     def verify(self, command: Verify) -> verification.Verdict:
         return verification.verify(self._kernels[command.candidate_id])
 
+    def prove(self, command: Prove) -> Proof:
+        return prove(assembly(self._kernels[command.candidate_id].module), self.target.isa)
+
     def peak(self, command: Peak) -> float:
         return peak_gmacs(command.isa)
 
@@ -146,6 +156,7 @@ def serve(connection: Connection) -> None:
         Build: evaluation.build,
         Measure: evaluation.measure,
         Verify: evaluation.verify,
+        Prove: evaluation.prove,
         Peak: evaluation.peak,
     }
     while True:

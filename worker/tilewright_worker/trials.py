@@ -8,11 +8,12 @@ from enum import Enum
 from multiprocessing.connection import wait
 
 from tilewright.contract.records import FailureKind
+from tilewright.contract.schedules import Proof
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate
 from tilewright_worker.cores import Cores
-from tilewright_worker.evaluation import Build, Measure, Peak, Prepare, Verify
+from tilewright_worker.evaluation import Build, Measure, Peak, Prepare, Prove, Verify
 from tilewright_worker.evaluator import EvaluationFailed, Evaluator, fork_server
 from tilewright_worker.verification import Verdict
 
@@ -144,6 +145,11 @@ class Bench:
         evaluator.run_on(self.cores.all)
         verdict: Verdict = evaluator.call(Verify(candidate.id), VERIFY_SECONDS)
         return verdict
+
+    def prove(self, candidate: Candidate) -> Proof:
+        """Count the dot products in its machine code. Raises EvaluationFailed."""
+        proof: Proof = self._holding(candidate).call(Prove(candidate.id), self._build_seconds)
+        return proof
 
     def _holding(self, candidate: Candidate) -> Evaluator:
         """The evaluator that has this candidate built."""

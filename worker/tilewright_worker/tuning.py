@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.contract.attempts import History
-from tilewright.contract.schedules import Verification
+from tilewright.contract.schedules import Proof, Verification
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate, unscheduled_candidate
@@ -31,6 +31,7 @@ class Winner:
     candidate: Candidate
     latencies_us: list[float]
     verification: Verification
+    proof: Proof
 
     @property
     def latency_us(self) -> float:
@@ -108,11 +109,11 @@ def decide(
         candidate = by_id[candidate_id]
         try:
             verdict = bench.verify(candidate)
+            if verdict.passed is not None:
+                return Winner(candidate, latencies[candidate_id], verdict.passed, bench.prove(candidate))
         except EvaluationFailed as failure:
             reject(candidate, f"{failure.kind}: {failure.reason}")
             continue
-        if verdict.passed is not None:
-            return Winner(candidate, latencies[candidate_id], verdict.passed)
         reject(candidate, verdict.mismatch or "not bit-exact")
     return None
 

@@ -32,6 +32,7 @@ from tilewright.contract.records import (
 from tilewright.contract.schedules import (
     Lookup,
     LookupResult,
+    Proof,
     Schedule,
     ScheduleDetail,
     Verification,
@@ -62,6 +63,7 @@ __all__ = [
     "NewRecord",
     "Page",
     "Progress",
+    "Proof",
     "Provenance",
     "Publication",
     "Record",
