@@ -18,10 +18,11 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.kernel import Kernel
 from tilewright_kernels.numerics import Array, Quantization
-from tilewright_kernels.peak import peak_gmacs
+from tilewright_kernels.peak import canary_us, peak_gmacs
 from tilewright_kernels.proof import assembly, prove
 from tilewright_kernels.threads import use_threads
 from tilewright_worker import verification
+from tilewright_worker.measurement import Measurement
 
 SAMPLE_US = 1_000.0
 """One repeat lasts at least this long, so that the clock's resolution and one interrupt do not count."""
@@ -42,7 +43,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Measure:
-    """Latency of a built candidate, in us, one mean per repeat; cut off when a first sample is above `cutoff_us`."""
+    """A Measurement of a built candidate; cut off when a first sample is above `cutoff_us`."""
 
     candidate_id: str
     repeats: int
@@ -97,7 +98,7 @@ class Evaluation:
         kernel.module["main"]  # LLVM turns the module into machine code at the first look-up
         self._kernels[command.candidate.id] = kernel
 
-    def measure(self, command: Measure) -> list[float]:
+    def measure(self, command: Measure) -> Measurement:
         kernel = self._kernels[command.candidate_id]
         arguments = [
             tvm.runtime.tensor(self._data.reshape(kernel.data_shape)),
@@ -105,7 +106,9 @@ class Evaluation:
             tvm.runtime.tensor(residual_argument(kernel, self._residual)),
             tvm.runtime.tensor(self._out.reshape(kernel.out_shape)),
         ]
-        return measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
+        before_us = canary_us(self.target.isa)
+        latencies_us = measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
+        return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
 
     def verify(self, command: Verify) -> verification.Verdict:
         return verification.verify(self._kernels[command.candidate_id])
