@@ -92,6 +92,7 @@ class Evaluation:
         self._out = np.empty(self.workload.output_shape, self.workload.out_dtype)
         if self.target.threads > 1:
             use_threads(self.target.threads)
+        canary_us(self.target.isa)  # compiled before a trial waits for it
 
     def build(self, command: Build) -> None:
         kernel = Kernel(self.workload, self.target, command.candidate)

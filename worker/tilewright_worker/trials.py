@@ -30,7 +30,7 @@ CUTOFF = 1.5
 TRIES = 3
 """How often a candidate is measured at most while its measurements are suspect."""
 
-PAUSE_SECONDS = 0.03
+PAUSE_SECONDS = 0.02
 """What a slow core is given to recover."""
 
 
