@@ -39,6 +39,7 @@ def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: Servic
     assert tuned.stop_reason == "trials"
     records = service.records(job.id)
     assert len(records) == job.progress.trials == tuned.trials == 5
+    assert all(record.slowdown is not None and record.slowdown >= 1 for record in records.values())
     schedule = service.hub.best(workload, strict=True)
     assert schedule is not None
     assert schedule.id == tuned.schedule_id
