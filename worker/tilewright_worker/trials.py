@@ -230,8 +230,8 @@ class Bench:
         """Wait until something happens, at most 0.2 s so that a cancellation is seen."""
         working = [place for place in busy if place.step in (Step.BUILDING, Step.MEASURING)]
         deadlines = [place.evaluator.seconds_left for place in working]
-        pauses = [place.resumes - time.monotonic() for place in busy if place.resumes and place not in working]
-        patience = max(0.0, min([*deadlines, *pauses, 0.2]))
+        pauses = [place.resumes - time.monotonic() for place in busy if place.step is Step.BUILT]
+        patience = min([*deadlines, *(pause for pause in pauses if pause > 0), 0.2])
         ready = wait([place.evaluator.connection for place in working], patience)
         for place in working:
             if place.evaluator.connection in ready or place.evaluator.seconds_left == 0:
