@@ -43,6 +43,11 @@ class Dot:
         return f"tilewright_lane_dot_{self.isa.value}"
 
     @property
+    def register_name(self) -> str:
+        """The same, of data that are in registers already."""
+        return f"tilewright_register_dot_{self.isa.value}"
+
+    @property
     def macs(self) -> int:
         return self.lanes * self.products
 

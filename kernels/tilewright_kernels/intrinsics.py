@@ -12,11 +12,9 @@ from tvm.script import tirx as T
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.epilogue import narrow
 from tilewright_kernels.dots import DOTS
-from tilewright_kernels.vectors import llvm
+from tilewright_kernels.vectors import llvm, narrowed
 
-PACK_WORDS = "llvm.x86.avx512.packssdw.512"
-NARROWED = {"uint8": "llvm.x86.avx512.packuswb.512", "int8": "llvm.x86.avx512.packsswb.512"}
-CURRENT_ROUNDING = 4
+NARROWED = ("uint8", "int8")
 
 
 def multiply_add(dot, total, data, weight):
@@ -76,12 +74,12 @@ def _dot_implementation(dot):
     return implementation
 
 
-def _lane_dot_description(dot):
+def _lane_dot_description(dot, scope):
     lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
 
     @T.prim_func(s_tir=True)
     def description(
-        data: T.Buffer((lanes * products,), data_dtype, offset_factor=1),
+        data: T.Buffer((lanes * products,), data_dtype, offset_factor=1, scope=scope),
         weight: T.Buffer((lanes, products), weight_dtype, offset_factor=1),
         total: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
     ):
@@ -99,12 +97,12 @@ def _lane_dot_description(dot):
     return description
 
 
-def _lane_dot_implementation(dot):
+def _lane_dot_implementation(dot, scope):
     lanes, products, data_dtype, weight_dtype = dot.lanes, dot.products, dot.data_dtype, dot.weight_dtype
 
     @T.prim_func(s_tir=True)
     def implementation(
-        data: T.Buffer((lanes * products,), data_dtype, offset_factor=1),
+        data: T.Buffer((lanes * products,), data_dtype, offset_factor=1, scope=scope),
         weight: T.Buffer((lanes, products), weight_dtype, offset_factor=1),
         total: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
     ):
@@ -152,25 +150,14 @@ def _narrow_description(out_dtype, groups):
 
 
 def _narrow_implementation(out_dtype, groups):
-    """Two levels of packing with saturation instead of a clamp and a `vpmovdb` for each vector of sums.
-
-    The packs work inside 128-bit lanes, so a shuffle of 32-bit elements puts the channels in order at the end.
-    `min` stays: a product above 2^31 would become the most negative integer.
-    """
+    """The packs of `narrowed` work inside 128-bit parts, so a shuffle of 32-bit elements puts the channels in order."""
     order = [4 * lane + group for group in range(groups) for lane in range(4)]
 
-    def narrowed(total, scale, output):
-        highest = T.broadcast(T.Cast("float32", output[2]), 16)
-        integers = [_rounded(T.min(_row(total, g, "float32") * _row(scale, g), highest)) for g in range(groups)]
-        zero_point = T.broadcast(T.Cast("int16", output[0]), 32)
-        words = [
-            llvm("llvm.sadd.sat.v32i16", "int16x32", llvm(PACK_WORDS, "int16x32", low, high), zero_point)
-            for low, high in zip(integers[::2], integers[1::2], strict=True)
-        ]
-        packed = llvm(NARROWED[out_dtype], "int8x64", words[0], words[-1])
-        ordered = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
-        lowest = T.broadcast(T.Cast(out_dtype, output[0] + output[1]), 16 * groups)
-        return T.max(T.reinterpret(ordered, dtype=f"{out_dtype}x{16 * groups}"), lowest)
+    def in_order(total, scale, output):
+        rows = [_row(total, group, "float32") * _row(scale, group) for group in range(groups)]
+        packed = narrowed(out_dtype, rows, 16, output)
+        shuffled = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
+        return T.reinterpret(shuffled, dtype=f"{out_dtype}x{16 * groups}")
 
     @T.prim_func(s_tir=True)
     def implementation(
@@ -182,7 +169,7 @@ def _narrow_implementation(out_dtype, groups):
         with T.sblock("root"):
             T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
             T.writes(out[0:groups, 0:16])
-            out[0, T.ramp(0, 1, 16 * groups)] = narrowed(total, scale, output)
+            out[0, T.ramp(0, 1, 16 * groups)] = in_order(total, scale, output)
 
     return implementation
 
@@ -192,23 +179,13 @@ def _row(buffer, group, as_dtype="float32"):
     return vector if buffer.dtype == as_dtype else T.Cast(f"{as_dtype}x16", vector)
 
 
-def _rounded(vector):
-    """float32 to int32, half to even: the rounding that MXCSR is in, which TVM and NumPy leave at its default."""
-    return llvm(
-        "llvm.x86.avx512.mask.cvtps2dq.512",
-        "int32x16",
-        vector,
-        T.broadcast(T.int32(0), 16),
-        T.int16(-1),
-        T.int32(CURRENT_ROUNDING),
-    )
-
-
 def register() -> None:
     """Make the intrinsics known to TVM; whatever replays a trace in this process needs them. Idempotent."""
     for dot in DOTS.values():
         TensorIntrin.register(dot.name, _dot_description(dot), _dot_implementation(dot), override=True)
-        TensorIntrin.register(dot.lane_name, _lane_dot_description(dot), _lane_dot_implementation(dot), override=True)
+        for name, scope in ((dot.lane_name, "global"), (dot.register_name, "local")):
+            description, implementation = _lane_dot_description(dot, scope), _lane_dot_implementation(dot, scope)
+            TensorIntrin.register(name, description, implementation, override=True)
     for out_dtype in NARROWED:
         for groups in (2, 4):
             TensorIntrin.register(

@@ -7,6 +7,17 @@ from tvm.script import tirx as T
 ACROSS = [part + 4 * tap for part in range(4) for tap in range(4)]
 INSIDE = [4 * tap + lane for lane in range(4) for tap in range(4)] * 4
 
+CURRENT_ROUNDING = 4
+
+PACK_WORDS = {16: "llvm.x86.avx512.packssdw.512", 8: "llvm.x86.avx2.packssdw"}
+PACK_BYTES = {
+    ("uint8", 16): "llvm.x86.avx512.packuswb.512",
+    ("int8", 16): "llvm.x86.avx512.packsswb.512",
+    ("uint8", 8): "llvm.x86.avx2.packuswb",
+    ("int8", 8): "llvm.x86.avx2.packsswb",
+}
+"""By what they give, and by how many 32-bit lanes a vector has."""
+
 PERMUTE = {16: "llvm.x86.avx512.permvar.si.512", 8: "llvm.x86.avx2.permd"}
 
 
@@ -41,3 +52,61 @@ def spread(groups, size, first, offset):
     wide = T.reinterpret(tirx.Shuffle([groups] * (4 * lanes // size), list(range(4 * lanes))), dtype=f"int32x{lanes}")
     index = constants("int32", first) + T.broadcast(T.cast(offset, "int32"), lanes)
     return T.reinterpret(llvm(PERMUTE[lanes], f"int32x{lanes}", wide, index), dtype=f"uint8x{4 * lanes}")
+
+
+def quads_of(pixels, count):
+    """Four vectors of `count` bytes zipped: the first bytes of all side by side, then the second, in unpack order."""
+    low, high = (unpacked(*pair, count, 1) for pair in (pixels[:2], pixels[2:]))
+    return [vector for first, second in zip(low, high, strict=True) for vector in unpacked(first, second, count, 2)]
+
+
+def unpacked(first, second, count, size):
+    """Elements of `size` bytes of two vectors in turn: from the low, then the high halves of their 128-bit parts."""
+    in_part, elements = 16 // size, count // size
+    dtype = f"uint{8 * size}x{elements}"
+    pair = [T.reinterpret(vector, dtype=dtype) for vector in (first, second)]
+    parts = range(0, elements, in_part)
+    return [
+        T.reinterpret(
+            tirx.Shuffle(pair, [index for part in parts for i in half for index in (part + i, elements + part + i)]),
+            dtype=f"uint8x{count}",
+        )
+        for half in (range(in_part // 2), range(in_part // 2, in_part))
+    ]
+
+
+def narrowed(out_dtype, scaled, lanes, output):
+    """Two or four vectors of scaled sums (float32) as one of `out_dtype`, in the order in which packs leave them.
+
+    Two levels of packing with saturation instead of a clamp and a `vpmovdb` for each vector of sums. `min` stays: a
+    product above 2^31 would become the most negative integer.
+    """
+    highest = T.broadcast(T.Cast("float32", output[2]), lanes)
+    integers = [rounded(T.min(vector, highest), lanes) for vector in scaled]
+    zero_point = T.broadcast(T.Cast("int16", output[0]), 2 * lanes)
+    words = [
+        llvm(
+            f"llvm.sadd.sat.v{2 * lanes}i16",
+            f"int16x{2 * lanes}",
+            llvm(PACK_WORDS[lanes], f"int16x{2 * lanes}", low, high),
+            zero_point,
+        )
+        for low, high in zip(integers[::2], integers[1::2], strict=True)
+    ]
+    packed = llvm(PACK_BYTES[out_dtype, lanes], f"int8x{4 * lanes}", words[0], words[-1])
+    lowest = T.broadcast(T.Cast(out_dtype, output[0] + output[1]), 4 * lanes)
+    return T.max(T.reinterpret(packed, dtype=f"{out_dtype}x{4 * lanes}"), lowest)
+
+
+def rounded(vector, lanes):
+    """float32 to int32, half to even: the rounding that MXCSR is in, which TVM and NumPy leave at its default."""
+    if lanes == 8:
+        return llvm("llvm.x86.avx.cvt.ps2dq.256", "int32x8", vector)
+    return llvm(
+        "llvm.x86.avx512.mask.cvtps2dq.512",
+        "int32x16",
+        vector,
+        T.broadcast(T.int32(0), 16),
+        T.int16(-1),
+        T.int32(CURRENT_ROUNDING),
+    )

@@ -11,15 +11,23 @@ from tvm.s_tir import meta_schedule as ms
 
 from tilewright.contract import Isa, Target, Workload
 from tilewright_kernels.build import Candidate, compile_schedule, definition, scheduled, trace_of
+from tilewright_kernels.dots import DOTS
 from tilewright_kernels.isa import host_isas, llvm_target
 from tilewright_kernels.kernel import Kernel
 from tilewright_kernels.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
+from tilewright_worker.verification import GuardedOutput
 
-from .cases import default_kernel, evolved_candidate, host_target, random_case
+from .cases import chosen_candidate, default_kernel, evolved_candidate, host_target, random_case
 from .references import int64_result
 
 TARGET = Target(isa=Isa.AVX512_VNNI)
 RUNS_VNNI = pytest.mark.skipif(Isa.AVX512_VNNI not in host_isas(), reason="this host has no AVX-512 VNNI")
+
+
+def depthwise(channels: int, size: int, **fields: Any) -> Workload:
+    shape = {"batch": 1, "height": size, "width": size, "kernel_size": (3, 3), "padding": (1, 1, 1, 1)}
+    return Workload(in_channels=channels, out_channels=channels, groups=channels, **{**shape, **fields})
+
 
 WORKLOADS = {
     "padded": Workload(
@@ -43,6 +51,13 @@ WORKLOADS = {
 DEPTHWISE = Workload(
     batch=1, in_channels=20, height=6, width=5, out_channels=20, kernel_size=(3, 3), padding=(1, 1, 1, 1), groups=20
 )
+DEPTHWISE_TO_BYTES = {
+    "full vectors": depthwise(64, 12),
+    "strided": depthwise(144, 9, stride=(2, 2)),
+    "odd channels": depthwise(23, 7, data_dtype="int8", out_dtype="int8"),
+    "two images": depthwise(32, 8, batch=2, kernel_size=(5, 3)),
+    "two quads a row": depthwise(40, 9, kernel_size=(3, 5), stride=(1, 2), dilation=(2, 1)),
+}
 EACH_WORKLOAD = pytest.mark.parametrize("workload", list(WORKLOADS.values()), ids=list(WORKLOADS))
 
 
@@ -117,6 +132,21 @@ def test_every_choice_is_exact(workload: Workload) -> None:
     for choice in space.choices(workload, TARGET)[:12]:
         candidate = Candidate(space.name, trace_of(schedule_of(workload, TARGET, choice)))
         np.testing.assert_array_equal(case.run(Kernel(workload, TARGET, candidate)), expected, err_msg=str(choice))
+
+
+@pytest.mark.parametrize("isa", [isa for isa in host_isas() if DOTS[isa].has_bytes])
+@pytest.mark.parametrize("workload", list(DEPTHWISE_TO_BYTES.values()), ids=list(DEPTHWISE_TO_BYTES))
+def test_every_depthwise_choice_is_exact_and_stays_inside_its_output(workload: Workload, isa: Isa) -> None:
+    target = Target(isa=isa)
+    assert space_of(workload, isa).name == f"depthwise_{isa.value}"
+    case = random_case(workload, 3)
+    expected = int64_result(case)
+    count = len(structured(workload).choices(workload, target))
+    for index in range(0, count, max(1, count // 8)):
+        guarded = GuardedOutput(workload)
+        kernel = Kernel(workload, target, chosen_candidate(workload, target, index))
+        np.testing.assert_array_equal(case.run(kernel, out=guarded.array), expected, err_msg=str(index))
+        assert guarded.is_intact()
 
 
 @EACH_WORKLOAD

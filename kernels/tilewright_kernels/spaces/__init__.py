@@ -4,6 +4,7 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.spaces.dense import DenseSpace
+from tilewright_kernels.spaces.depthwise import DepthwiseSpace
 from tilewright_kernels.spaces.generic import GenericSpace
 from tilewright_kernels.spaces.lanewise import LanewiseSpace
 from tilewright_kernels.spaces.rows import RowsSpace
@@ -12,6 +13,7 @@ from tilewright_kernels.spaces.space import Choice, Space, StructuredSpace
 SPACES: tuple[Space, ...] = (
     *(RowsSpace(isa) for isa in Isa),
     *(DenseSpace(isa) for isa in Isa),
+    *(DepthwiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
     *(LanewiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
     GenericSpace(),
 )

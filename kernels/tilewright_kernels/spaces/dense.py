@@ -204,13 +204,18 @@ def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[A
 
 def pack_channels(workload: Workload, values: Quantization, dot: Dot, groups: int) -> list[Array]:
     """bias and scale as (group, block, lane), and the zero point of the data as the instruction sees it."""
-    zero_point = values.data_zero_point + (128 if dot.has_bytes and workload.data_dtype == "int8" else 0)
+    zero_point = instruction_zero_point(workload, values, dot)
     folded = fold_zero_point(values, zero_point)
     return [
         _in_blocks(folded, groups, dot.lanes),
         _in_blocks(values.scale.astype(np.float32), groups, dot.lanes),
         np.array([zero_point], np.int32),
     ]
+
+
+def instruction_zero_point(workload: Workload, values: Quantization, dot: Dot) -> int:
+    """Of the data as the instruction takes them: int8 moves up by 128 where it multiplies unsigned bytes."""
+    return values.data_zero_point + (128 if dot.has_bytes and workload.data_dtype == "int8" else 0)
 
 
 def fold_zero_point(values: Quantization, data_zero_point: int) -> Array:
