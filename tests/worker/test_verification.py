@@ -193,7 +193,7 @@ def test_an_incumbent_stays_unless_it_is_really_beaten(challenger_us: float, win
 
 
 def test_only_the_best_few_are_measured_again_and_the_incumbent_with_them() -> None:
-    candidates = [tiled(width) for width in (1, 2, 4, 8, 16)]
+    candidates = [tiled(width) for width in (1, 2, 3, 4, 5, 8, 16)]
     latencies_us = {candidate.id: 100.0 for candidate in candidates[:FINALISTS]} | {tiled(32).id: 50.0}
     winner, _ = decided(ScriptedBench(latencies_us), *candidates, incumbent=tiled(32))
     assert winner is not None

@@ -15,7 +15,7 @@ from tilewright_worker.evaluator import EvaluationFailed
 from tilewright_worker.search import search_for
 from tilewright_worker.trials import Bench, Trial
 
-FINALISTS = 4
+FINALISTS = 6
 ROUNDS = 6
 FINAL_REPEATS = 3
 AGREEMENT = 0.02
