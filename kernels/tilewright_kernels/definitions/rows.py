@@ -61,7 +61,8 @@ def rows(workload: Workload, dot: Dot):
     out_shape = (N, OH, OW, BLOCKS, LANES) if whole_blocks else (N, OH, OW, OC)
 
     def staged(data, data_zero_point, n, h, b):
-        inside = [b >= FIRST, b < FIRST + W * C]
+        # Of whole vectors, so that one branch decides for all lanes of a copy.
+        inside = [b // row.vector >= FIRST // row.vector, b // row.vector < (FIRST + W * C) // row.vector]
         if top or bottom:
             inside += [h >= top, h < top + H]
         element = as_operand(data[n, h - top, b - FIRST], data_dtype, dot)
