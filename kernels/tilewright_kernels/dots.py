@@ -20,6 +20,8 @@ class Dot:
     weight_dtype: str
     instruction: str
     """LLVM's name of it."""
+    mnemonic: str
+    """Its name in assembly."""
     accumulates: bool
     """Whether the instruction adds to a sum itself; otherwise an addition follows."""
     registers: int
@@ -49,19 +51,24 @@ class Dot:
     def macs(self) -> int:
         return self.lanes * self.products
 
+    @property
+    def bits(self) -> int:
+        """Width of its registers."""
+        return self.lanes * 32
+
 
 def _bytes(isa: Isa, lanes: int, instruction: str, registers: int) -> Dot:
-    return Dot(isa, lanes, 4, "uint8", "int8", instruction, True, registers)
+    return Dot(isa, lanes, 4, "uint8", "int8", instruction, "vpdpbusd", True, registers)
 
 
-def _words(isa: Isa, lanes: int, instruction: str, registers: int) -> Dot:
-    return Dot(isa, lanes, 2, "int16", "int16", instruction, False, registers)
+def _words(isa: Isa, lanes: int, instruction: str, mnemonic: str, registers: int) -> Dot:
+    return Dot(isa, lanes, 2, "int16", "int16", instruction, mnemonic, False, registers)
 
 
 DOTS: dict[Isa, Dot] = {
     Isa.AVX512_VNNI: _bytes(Isa.AVX512_VNNI, 16, "llvm.x86.avx512.vpdpbusd.512", 32),
     Isa.AVX_VNNI: _bytes(Isa.AVX_VNNI, 8, "llvm.x86.avx512.vpdpbusd.256", 16),
-    Isa.AVX512BW: _words(Isa.AVX512BW, 16, "llvm.x86.avx512.pmaddw.d.512", 32),
-    Isa.AVX2: _words(Isa.AVX2, 8, "llvm.x86.avx2.pmadd.wd", 16),
-    Isa.X86_64: _words(Isa.X86_64, 4, "llvm.x86.sse2.pmadd.wd", 16),
+    Isa.AVX512BW: _words(Isa.AVX512BW, 16, "llvm.x86.avx512.pmaddw.d.512", "vpmaddwd", 32),
+    Isa.AVX2: _words(Isa.AVX2, 8, "llvm.x86.avx2.pmadd.wd", "vpmaddwd", 16),
+    Isa.X86_64: _words(Isa.X86_64, 4, "llvm.x86.sse2.pmadd.wd", "pmaddwd", 16),
 }

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="no-any-unimported"
-"""What one core can do at most: dot products in a loop, nothing else."""
+"""What one core can do at most: dot products in a loop, nothing else. In short samples: how fast the core is now."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -15,10 +16,24 @@ ROUNDS = 4_000
 CHAINS = {True: 12, False: 6}
 """Independent sums: where the instruction adds itself, enough for 4-5 cycles of latency at two a cycle."""
 
+CANARY_RUNS, CANARY_REPEATS = 50, 3
+
 
 @cache
 def peak_gmacs(isa: Isa, repeats: int = 15) -> float:
     """10^9 multiply-adds per second of one core, on the core that the caller runs on; the best of `repeats` runs."""
+    dot = DOTS[isa]
+    return ROUNDS * CHAINS[dot.accumulates] * dot.macs / min(peak_loop(isa)(15, repeats)) / 1e9
+
+
+def canary_us(isa: Isa) -> float:
+    """Median time of the loop in us, over a millisecond or two: longer when the core is slower or shared."""
+    return sorted(peak_loop(isa)(CANARY_RUNS, CANARY_REPEATS))[CANARY_REPEATS // 2] * 1e6
+
+
+@cache
+def peak_loop(isa: Isa) -> Callable[[int, int], list[float]]:
+    """The loop, compiled: call it with a number of runs and of repeats to have the seconds of a run for each repeat."""
     dot = DOTS[isa]
     chains = CHAINS[dot.accumulates]
     loop = dot_loop(dot, chains, ROUNDS)  # type: ignore[no-untyped-call]
@@ -26,5 +41,10 @@ def peak_gmacs(isa: Isa, repeats: int = 15) -> float:
     data = tvm.runtime.tensor(np.ones((ROUNDS, dot.products), dot.data_dtype))
     weight = tvm.runtime.tensor(np.ones((chains, dot.lanes, dot.products), dot.weight_dtype))
     total = tvm.runtime.tensor(np.zeros((chains, dot.lanes), np.int32))
-    seconds: float = module.time_evaluator("main", tvm.cpu(), number=15, repeat=repeats)(data, weight, total).min
-    return ROUNDS * chains * dot.macs / seconds / 1e9
+
+    def run(number: int, repeats: int) -> list[float]:
+        return list(
+            module.time_evaluator("main", tvm.cpu(), number=number, repeat=repeats)(data, weight, total).results
+        )
+
+    return run

@@ -77,6 +77,14 @@ def schedule(isa: str = "avx512_vnni") -> dict[str, Any]:
         "default_latency_us": 8000.0,
         "speedup_over_default": 9.99,
         "verification": {"reference": "numpy int64", "inputs": ["random"], "elements": 200704},
+        "proof": {
+            "instruction": "vpdpbusd",
+            "register_bits": 512,
+            "dot_products": 28,
+            "instructions": 43,
+            "in_loop": True,
+            "dot_products_in_kernel": 84,
+        },
         "provenance": {
             "job_id": 7,
             "attempt": 1,

@@ -222,10 +222,32 @@ def test_best_shows_what_is_known_and_strict_fails_for_the_rest(server: Scripted
     result = run(*arguments)
     assert result.exit_code == 0
     assert "83%" in result.stdout
+    assert "proof: 28 vpdpbusd zmm of 43 instructions in the inner loop" in result.stdout
     strict = run(*arguments, "--strict", "--json")
     assert strict.exit_code == 1
     assert "1 of 2 workloads have no schedule" in strict.stderr
-    assert [item["schedule"] is None for item in json.loads(strict.stdout)] == [False, True]
+    known, unknown = (item["schedule"] for item in json.loads(strict.stdout))
+    assert known["proof"]["dot_products"] == 28
+    assert unknown is None
+
+
+@pytest.mark.parametrize(
+    ("proof", "words"),
+    [
+        ({"dot_products": 0, "instructions": 0, "in_loop": False}, "proof: no vpdpbusd ymm in the kernel"),
+        ({"in_loop": False}, "proof: 28 vpdpbusd ymm of 43 instructions in straight code"),
+        (None, None),
+    ],
+)
+def test_best_tells_of_every_proof_what_it_is(
+    server: ScriptedServer, conv_file: Path, proof: dict[str, Any] | None, words: str | None
+) -> None:
+    found = schedule()
+    found["proof"] = None if proof is None else {**found["proof"], "register_bits": 256, **proof}
+    server.replies(Reply(200, {"items": [found]}))
+    result = run("best", "--workload", conv_file, "--url", server.url)
+    assert result.exit_code == 0
+    assert "proof" not in result.stdout if words is None else words in result.stdout
 
 
 def test_networks_needs_no_service() -> None:

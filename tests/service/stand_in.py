@@ -18,6 +18,7 @@ from tilewright.contract import (
     Isa,
     LaunchOrder,
     NewRecord,
+    Proof,
     Provenance,
     Publication,
     RecordBatch,
@@ -31,6 +32,14 @@ from tilewright.contract import (
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
+PROOF = Proof(
+    instruction="pmaddwd",
+    register_bits=128,
+    dot_products=4,
+    instructions=9,
+    in_loop=True,
+    dot_products_in_kernel=4,
+)
 HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, isas=("x86_64",))
 
 
@@ -117,6 +126,7 @@ def invented_publication(
         peak_gmacs=100.0,
         default_latency_us=900.0,
         verification=Verification(reference="none", inputs=["none"], elements=1),
+        proof=PROOF,
         script="# nothing",
         replaces=replaces,
         provenance=_provenance(job_id, attempt),

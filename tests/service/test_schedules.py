@@ -1,7 +1,7 @@
 import pytest
 from in_thread import ServiceInThread
 from running import workload
-from stand_in import HOST, invented_publication
+from stand_in import HOST, PROOF, invented_publication
 
 from tilewright.contract import ScheduleDetail, Start, Workload
 
@@ -29,7 +29,7 @@ def test_a_lookup_can_be_narrowed(service: ServiceInThread, schedule_id: int, na
 def test_a_schedule_is_served_whole_and_then_not_again(service: ServiceInThread, schedule_id: int) -> None:
     answer = service.http.get(f"/v1/schedules/{schedule_id}")
     detail = ScheduleDetail.model_validate_json(answer.content)
-    assert (detail.script, detail.workload) == ("# nothing", Workload(**workload()))
+    assert (detail.script, detail.workload, detail.proof) == ("# nothing", Workload(**workload()), PROOF)
     etag = answer.headers["etag"]
     again = service.http.get(f"/v1/schedules/{schedule_id}", headers={"If-None-Match": etag})
     assert (again.status_code, again.content) == (304, b"")

@@ -42,12 +42,18 @@ def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: Servic
     assert tuned.stop_reason == "trials"
     records = service.records(job.id)
     assert len(records) == job.progress.trials == tuned.trials == 5
+    assert all(record.slowdown is not None and record.slowdown >= 1 for record in records.values())
     schedule = service.hub.best(workload, strict=True)
     assert schedule is not None
     assert schedule.id == tuned.schedule_id
     assert schedule.candidate in {record.candidate for record in records.values()}
     assert len(schedule.verification.inputs) == 7
     assert schedule.default_latency_us is not None
+    proof = service.hub.client.schedule(schedule.id).proof
+    assert proof is not None
+    assert proof == schedule.proof
+    assert proof.in_loop
+    assert 0 < proof.dot_products < proof.instructions
     assert_exact(service, workload)
 
 

@@ -102,7 +102,7 @@ def test_nothing_else_runs_on_the_cores_that_measure(monkeypatch: pytest.MonkeyP
         bench.prepare(DENSE, TARGET)
         run(bench, *(tiled(width) for width in (1, 2, 4, 8, 16, 32)), SEGFAULTS, good_candidate())
     measurements = [step for step in WatchedEvaluator.steps if step.kind == "Measure"]
-    assert len(measurements) == 7
+    assert len(measurements) >= 7, "one each, and again where something else disturbed them"
     assert all(step.cores == cores.measuring for step in measurements)
     during = [step for step in WatchedEvaluator.steps if step.while_measuring]
     assert any(step.builders for step in during), "builds overlap with measurements"

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -5,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Target, Workload
+from tilewright.contract import Proof, Target, Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.kernel import Kernel, load_kernel
 from tilewright_kernels.numerics import REFERENCE, Quantization
-from tilewright_worker import verification
+from tilewright_kernels.proof import assembly, prove
+from tilewright_worker import tuning, verification
 from tilewright_worker.cores import Cores
 from tilewright_worker.trials import Bench
 from tilewright_worker.tuning import FINAL_REPEATS, FINALISTS, ROUNDS, Winner, decide
@@ -177,6 +179,9 @@ class ScriptedBench(Bench):
     def verify(self, candidate: Candidate) -> Verdict:
         return verify(Kernel(DENSE, Target(isa=TARGET.isa), candidate))
 
+    def prove(self, candidate: Candidate) -> Proof:
+        return prove(assembly(Kernel(DENSE, Target(isa=TARGET.isa), candidate).module), TARGET.isa)
+
 
 @pytest.mark.parametrize(("challenger_us", "wins"), [(99.5, False), (98.5, True), (101.0, False)])
 def test_an_incumbent_stays_unless_it_is_really_beaten(challenger_us: float, wins: bool) -> None:
@@ -188,8 +193,38 @@ def test_an_incumbent_stays_unless_it_is_really_beaten(challenger_us: float, win
 
 
 def test_only_the_best_few_are_measured_again_and_the_incumbent_with_them() -> None:
-    candidates = [tiled(width) for width in (1, 2, 4, 8, 16)]
+    candidates = [tiled(width) for width in (1, 2, 3, 4, 5, 8, 16)]
     latencies_us = {candidate.id: 100.0 for candidate in candidates[:FINALISTS]} | {tiled(32).id: 50.0}
     winner, _ = decided(ScriptedBench(latencies_us), *candidates, incumbent=tiled(32))
     assert winner is not None
     assert winner.candidate == tiled(32)
+
+
+class UnsteadyBench(ScriptedBench):
+    """One candidate, whose rounds take as long as they are told; the last ones repeat."""
+
+    def __init__(self, *rounds_us: float) -> None:
+        self._rounds_us = itertools.chain(rounds_us[:-2], itertools.cycle(rounds_us[-2:]))
+        self.rounds = 0
+
+    def measure_alone(self, candidate: Candidate, repeats: int) -> list[float]:
+        self.rounds += 1
+        return [next(self._rounds_us)] * repeats
+
+
+def test_disturbed_rounds_are_made_again_and_do_not_count() -> None:
+    unsteady = UnsteadyBench(150.0, 100.0, 130.0, 110.0, 101.0, 101.0)
+    winner, _ = decided(unsteady, tiled(8))
+    assert winner is not None
+    assert sorted(set(winner.latencies_us)) == [100.0, 101.0]
+    assert len(winner.latencies_us) == ROUNDS * FINAL_REPEATS
+    assert unsteady.rounds == ROUNDS + 3
+
+
+def test_rounds_that_never_agree_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "FINAL_SECONDS", 0.05)
+    faster_and_faster = UnsteadyBench(*(100.0 * 0.99**number for number in range(100_000)))
+    winner, _ = decided(faster_and_faster, tiled(8))
+    assert winner is not None
+    assert len(winner.latencies_us) == ROUNDS * FINAL_REPEATS
+    assert faster_and_faster.rounds > ROUNDS

@@ -44,6 +44,7 @@ from tilewright_worker.cores import Cores
 from tilewright_worker.courier import BATCH, Courier
 from tilewright_worker.journal import Journal, TuningLog
 from tilewright_worker.lease import Lease
+from tilewright_worker.measurement import spread_us
 from tilewright_worker.provenance import Recorder
 from tilewright_worker.trials import Bench, Trial
 
@@ -173,10 +174,11 @@ class Attempt:
             trace=winner.candidate.trace,
             latencies_us=winner.latencies_us,
             latency_us=winner.latency_us,
-            spread_us=tuning.spread_us(winner.latencies_us),
+            spread_us=spread_us(winner.latencies_us),
             peak_gmacs=peak * self._target.threads if peak else None,
             default_latency_us=default_us,
             verification=winner.verification,
+            proof=winner.proof,
             script=scheduled(workload, winner.candidate).mod.script(),
             replaces=incumbent.id if incumbent else None,
             provenance=self._recorder.provenance(),

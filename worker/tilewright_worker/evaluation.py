@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import tvm
 
+from tilewright.contract.schedules import Proof
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate
 from tilewright_kernels.kernel import Kernel
 from tilewright_kernels.numerics import Array, Quantization
-from tilewright_kernels.peak import peak_gmacs
+from tilewright_kernels.peak import canary_us, peak_gmacs
+from tilewright_kernels.proof import assembly, prove
 from tilewright_kernels.threads import use_threads
 from tilewright_worker import verification
+from tilewright_worker.measurement import Measurement
 
 SAMPLE_US = 1_000.0
 """One repeat lasts at least this long, so that the clock's resolution and one interrupt do not count."""
@@ -40,7 +43,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Measure:
-    """Latency of a built candidate, in us, one mean per repeat; cut off when a first sample is above `cutoff_us`."""
+    """A Measurement of a built candidate; cut off when a first sample is above `cutoff_us`."""
 
     candidate_id: str
     repeats: int
@@ -53,11 +56,16 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Prove:
+    candidate_id: str
+
+
+@dataclass(frozen=True)
 class Peak:
     isa: Isa
 
 
-Command = Prepare | Build | Measure | Verify | Peak
+Command = Prepare | Build | Measure | Verify | Prove | Peak
 
 
 @dataclass(frozen=True)
@@ -84,13 +92,14 @@ class Evaluation:
         self._out = np.empty(self.workload.output_shape, self.workload.out_dtype)
         if self.target.threads > 1:
             use_threads(self.target.threads)
+        canary_us(self.target.isa)  # compiled before a trial waits for it
 
     def build(self, command: Build) -> None:
         kernel = Kernel(self.workload, self.target, command.candidate)
         kernel.module["main"]  # LLVM turns the module into machine code at the first look-up
         self._kernels[command.candidate.id] = kernel
 
-    def measure(self, command: Measure) -> list[float]:
+    def measure(self, command: Measure) -> Measurement:
         kernel = self._kernels[command.candidate_id]
         arguments = [
             tvm.runtime.tensor(self._data.reshape(kernel.data_shape)),
@@ -98,10 +107,15 @@ class Evaluation:
             tvm.runtime.tensor(residual_argument(kernel, self._residual)),
             tvm.runtime.tensor(self._out.reshape(kernel.out_shape)),
         ]
-        return measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
+        before_us = canary_us(self.target.isa)
+        latencies_us = measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
+        return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
 
     def verify(self, command: Verify) -> verification.Verdict:
         return verification.verify(self._kernels[command.candidate_id])
+
+    def prove(self, command: Prove) -> Proof:
+        return prove(assembly(self._kernels[command.candidate_id].module), self.target.isa)
 
     def peak(self, command: Peak) -> float:
         return peak_gmacs(command.isa)
@@ -146,6 +160,7 @@ def serve(connection: Connection) -> None:
         Build: evaluation.build,
         Measure: evaluation.measure,
         Verify: evaluation.verify,
+        Prove: evaluation.prove,
         Peak: evaluation.peak,
     }
     while True:

@@ -10,8 +10,8 @@ from tilewright.contract.records import NewRecord, Provenance, RecordState
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.host import host_class
+from tilewright_worker.measurement import spread_us
 from tilewright_worker.trials import Trial
-from tilewright_worker.tuning import spread_us
 
 
 class Recorder:
@@ -33,6 +33,7 @@ class Recorder:
             latencies_us=trial.latencies_us,
             latency_us=trial.latency_us if measured else None,
             spread_us=spread_us(trial.latencies_us) if measured else None,
+            slowdown=trial.slowdown,
             failure=trial.failure,
             reason=trial.reason,
             seconds=trial.seconds,

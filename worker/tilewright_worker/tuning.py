@@ -1,11 +1,12 @@
 """Tuning one workload: search, then decide among the best with everything else at rest, then verify."""
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.contract.attempts import History
-from tilewright.contract.schedules import Verification
+from tilewright.contract.schedules import Proof, Verification
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.build import Candidate, unscheduled_candidate
@@ -14,9 +15,15 @@ from tilewright_worker.evaluator import EvaluationFailed
 from tilewright_worker.search import search_for
 from tilewright_worker.trials import Bench, Trial
 
-FINALISTS = 4
+FINALISTS = 6
 ROUNDS = 6
 FINAL_REPEATS = 3
+AGREEMENT = 0.02
+"""The fastest rounds of each finalist have to lie within this share, or there are more rounds."""
+
+FINAL_SECONDS = 1.0
+"""After this no further round begins, agreement or not; the first ROUNDS are always run."""
+
 REAL_IMPROVEMENT = 0.01
 """A challenger has to beat the incumbent by this share in the interleaved comparison."""
 
@@ -31,18 +38,11 @@ class Winner:
     candidate: Candidate
     latencies_us: list[float]
     verification: Verification
+    proof: Proof
 
     @property
     def latency_us(self) -> float:
         return statistics.median(self.latencies_us)
-
-
-def spread_us(latencies_us: list[float]) -> float:
-    """Interquartile range."""
-    if len(latencies_us) < 2:
-        return 0.0
-    first, _, third = statistics.quantiles(latencies_us, n=4, method="inclusive")
-    return third - first
 
 
 def search(
@@ -108,27 +108,42 @@ def decide(
         candidate = by_id[candidate_id]
         try:
             verdict = bench.verify(candidate)
+            if verdict.passed is not None:
+                return Winner(candidate, latencies[candidate_id], verdict.passed, bench.prove(candidate))
         except EvaluationFailed as failure:
             reject(candidate, f"{failure.kind}: {failure.reason}")
             continue
-        if verdict.passed is not None:
-            return Winner(candidate, latencies[candidate_id], verdict.passed)
         reject(candidate, verdict.mismatch or "not bit-exact")
     return None
 
 
 def interleaved(bench: Bench, candidates: list[Candidate]) -> dict[str, list[float]]:
-    """Latencies in us by candidate id, measured in turns so that drift meets all of them alike."""
-    latencies: dict[str, list[float]] = {}
-    running = list(candidates)
-    for _ in range(ROUNDS):
-        for candidate in list(running):
-            try:
-                latencies.setdefault(candidate.id, []).extend(bench.measure_alone(candidate, FINAL_REPEATS))
-            except EvaluationFailed:
-                running.remove(candidate)
-                latencies.pop(candidate.id, None)
-    return latencies
+    """Latencies in us by candidate id, measured in turns so that drift meets all of them alike.
+
+    What disturbs a measurement makes it longer, never shorter. So of each candidate the fastest ROUNDS rounds are
+    kept, and there are further rounds until these agree or the time is over.
+    """
+    rounds: dict[str, list[list[float]]] = {candidate.id: [] for candidate in candidates}
+    started, count = time.monotonic(), 0
+    while count < ROUNDS or (not _agree(rounds) and time.monotonic() - started < FINAL_SECONDS):
+        count += 1
+        for candidate in candidates:
+            if candidate.id in rounds:
+                try:
+                    rounds[candidate.id].append(bench.measure_alone(candidate, FINAL_REPEATS))
+                except EvaluationFailed:
+                    del rounds[candidate.id]
+    return {each: [latency for kept in fastest(own) for latency in kept] for each, own in rounds.items()}
+
+
+def fastest(rounds: list[list[float]]) -> list[list[float]]:
+    """The ROUNDS rounds of the lowest medians."""
+    return sorted(rounds, key=statistics.median)[:ROUNDS]
+
+
+def _agree(rounds: dict[str, list[list[float]]]) -> bool:
+    medians = [[statistics.median(each) for each in fastest(own)] for own in rounds.values()]
+    return all(own[-1] <= own[0] * (1 + AGREEMENT) for own in medians)
 
 
 def _handicapped(candidate_id: str, latencies_us: list[float], incumbent: Candidate | None) -> float:

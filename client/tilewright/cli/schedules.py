@@ -6,7 +6,7 @@ import typer
 
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, chosen_workloads, open_hub
 from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
-from tilewright.contract.schedules import Schedule
+from tilewright.contract.schedules import Proof, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
@@ -18,6 +18,8 @@ tilewright best --network resnet18
 
 tilewright best --workload conv.json --threads 2 --strict --json
 """
+
+REGISTERS = {128: "xmm", 256: "ymm", 512: "zmm"}
 
 Choice = list[tuple[Workload, int]]
 
@@ -80,6 +82,17 @@ def _print_table(choice: Choice, found: list[Schedule | None]) -> None:
     for (workload, occurrences), schedule in zip(choice, found, strict=True):
         rows.add_row(workload.name, str(occurrences), *_cells(schedule))
     console().print(rows)
+    for schedule in found:
+        if schedule is not None and schedule.proof is not None:
+            console().print(f"{schedule.name}, proof: {_in_words(schedule.proof)}", soft_wrap=True)
+
+
+def _in_words(proof: Proof) -> str:
+    instruction = f"{proof.instruction} {REGISTERS[proof.register_bits]}"
+    if not proof.dot_products:
+        return f"no {instruction} in the kernel"
+    where = "the inner loop" if proof.in_loop else "straight code"
+    return f"{proof.dot_products} {instruction} of {proof.instructions} instructions in {where}"
 
 
 def _cells(schedule: Schedule | None) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from tilewright.contract.records import (
 from tilewright.contract.schedules import (
     Lookup,
     LookupResult,
+    Proof,
     Schedule,
     ScheduleDetail,
     Verification,
@@ -66,6 +67,7 @@ __all__ = [
     "NewRecord",
     "Page",
     "Progress",
+    "Proof",
     "Provenance",
     "Publication",
     "Record",

@@ -56,6 +56,8 @@ class NewRecord(Message):
     """Median over the repeats; None for a failure."""
     spread_us: Annotated[float, Field(ge=0, le=1e12)] | None = None
     """Interquartile range over the repeats."""
+    slowdown: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    """Of the measuring core while this was measured: the canary's time over its best in the attempt."""
     failure: FailureKind | None = None
     reason: Annotated[str, Field(max_length=4000)] | None = None
     seconds: Annotated[float, Field(ge=0)]

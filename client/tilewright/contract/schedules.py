@@ -1,14 +1,16 @@
 """The best-known verified record of a workload on a target."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
 from tilewright.contract.message import Latency, Message, RowId, Sha256
 from tilewright.contract.records import Provenance, SpaceName, Trace
 from tilewright.contract.target import Isa, Target, Threads
 from tilewright.contract.workload import Workload
+
+Count = Annotated[StrictInt, Field(ge=0)]
 
 
 class Verification(Message):
@@ -19,6 +21,27 @@ class Verification(Message):
     """What was run, in words, such as `x=255 w=-128 zero points 0 and 255`."""
     elements: Annotated[StrictInt, Field(ge=1)]
     """How many output elements were compared; all were equal."""
+
+
+class Proof(Message):
+    """The machine code of the built kernel: how its inner loop computes dot products.
+
+    The inner loop is the one that holds most of them; what belongs to a loop inside another counts for the inner one
+    only. A kernel of the generic space may hold none, and then it has no inner loop either.
+    """
+
+    instruction: Annotated[str, Field(max_length=32)]
+    """The dot product of the ISA path, in assembly."""
+    register_bits: Literal[128, 256, 512]
+    """Width of the vectors that are counted: the full width of the path."""
+    dot_products: Count
+    """How many the inner loop holds."""
+    instructions: Count
+    """How many instructions of any kind the inner loop holds."""
+    in_loop: StrictBool
+    """False where so much is unrolled that the dot products stand in no loop: then straight code is counted."""
+    dot_products_in_kernel: Count
+    """How many the whole kernel holds."""
 
 
 class Schedule(Message):
@@ -43,6 +66,8 @@ class Schedule(Message):
     """TVM's default schedule of the same workload, measured in the same run."""
     speedup_over_default: float | None
     verification: Verification
+    proof: Proof | None = None
+    """None for schedules that were published before there were proofs."""
     provenance: Provenance
     published_at: datetime
 

@@ -1,0 +1,118 @@
+"""Does the plateau stop give up early? Tunes each layer with the default stop, then goes on to five times the trials.
+
+python bench/plateau.py [--network resnet18] [--first 0] [--layers 10] [--json FILE]
+
+The best candidates of both are measured interleaved at the end. The target is a gap of at most 2%.
+"""
+
+import argparse
+import json
+import os
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+from tilewright.contract import History, KnownRecord, RecordState, Target, Workload
+from tilewright.contract.jobs import DEFAULT_TRIALS
+from tilewright.contract.networks import NETWORKS, network_workloads
+from tilewright_kernels.host import this_host
+from tilewright_worker import tuning
+from tilewright_worker.budget import Budget
+from tilewright_worker.cores import Cores
+from tilewright_worker.trials import Bench, Trial
+
+TIMES = 5
+TARGET_GAP = 0.02
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`gap` is by how much the default stop's best is slower than the best of all trials."""
+
+    name: str
+    trials: int
+    stop_reason: str
+    trials_in_all: int
+    latency_us: float
+    best_latency_us: float
+    gap: float
+
+
+class Patient(Budget):
+    """Knows no plateau."""
+
+    def exhausted(self) -> str | None:
+        reason = super().exhausted()
+        return None if reason == "plateau" else reason
+
+
+def search(bench: Bench, workload: Workload, target: Target, before: list[Trial], budget: Budget) -> list[Trial]:
+    """All trials, those of `before` first."""
+    trials = list(before)
+    history = History(records=[known(trial) for trial in before], incumbent=None)
+    tuning.search(bench, workload, target, history, budget, trials.append, lambda: False)
+    return trials
+
+
+def known(trial: Trial) -> KnownRecord:
+    return KnownRecord(
+        space=trial.candidate.space,
+        candidate=trial.candidate.id,
+        trace=trial.candidate.trace,
+        state=RecordState.FAILED if trial.failure else RecordState.MEASURED,
+        latency_us=None if trial.failure else trial.latency_us,
+    )
+
+
+def best(trials: list[Trial]) -> list[Trial]:
+    measured = [trial for trial in trials if trial.failure is None]
+    return sorted(measured, key=lambda trial: trial.latency_us)[: tuning.FINALISTS]
+
+
+def measure(bench: Bench, workload: Workload, target: Target) -> Layer:
+    bench.prepare(workload, target)
+    budget = Budget(DEFAULT_TRIALS, None)
+    early = search(bench, workload, target, [], budget)
+    reason = budget.exhausted() or "exhausted"
+    late = search(bench, workload, target, early, Patient((TIMES - 1) * len(early), None))
+    finalists = {trial.candidate.id: trial.candidate for trial in (*best(early), *best(late))}
+    latencies = tuning.interleaved(bench, list(finalists.values()))
+    medians = {each: statistics.median(own) for each, own in latencies.items()}
+    ours = min(medians[trial.candidate.id] for trial in best(early))
+    return Layer(
+        workload.name, len(early), reason, len(late), ours, min(medians.values()), ours / min(medians.values()) - 1
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=NETWORKS, default="resnet18")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--layers", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    target = Target(isa=this_host().isas[0])
+    layers = []
+    with Bench(Cores.of_this_process(target.threads)) as bench:
+        for workload, _ in network_workloads(options.network)[options.first : options.first + options.layers]:
+            layers.append(measure(bench, workload, target))
+            show(layers[-1])
+    worst = max(layers, key=lambda layer: layer.gap)
+    print(f"largest gap: {worst.gap:.1%} ({worst.name}); target: at most {TARGET_GAP:.0%}")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(layer) for layer in layers], indent=1) + "\n")
+    return 0 if worst.gap <= TARGET_GAP else 1
+
+
+def show(layer: Layer) -> None:
+    print(
+        f"{layer.name:48} {layer.trials:3} trials ({layer.stop_reason}) {layer.latency_us:8.2f} us   "
+        f"{layer.trials_in_all:3} trials {layer.best_latency_us:8.2f} us   gap {layer.gap:5.1%}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
