@@ -23,7 +23,7 @@ def speedups(run: Run) -> str:
     peers = [name for name in PEERS if any(name in layer.peers for layer in run.layers)]
     widest = max((peer.ratio for layer in run.layers for peer in layer.peers.values()), default=1)
     row = BAR * len(peers) + GAP
-    width, height = int(LEFT + UNIT * widest + 150), TOP + row * len(run.layers) + 12
+    width, height = int(LEFT + UNIT * widest + 190), TOP + row * len(run.layers) + 12
     body = [text(12, 22, f"{run.title}: times as fast", size=15, weight="bold")]
     for index, name in enumerate(peers):
         body += legend(12 + 160 * index, 42, PEER_COLOURS[name], f"than {PEERS[name].title}")
@@ -53,7 +53,8 @@ def rooflines(runs: Sequence[Run]) -> str:
     first = runs[0]
     layers = [layer for run in runs for layer in run.layers]
     intensities = [layer.macs / layer.roofline.bytes for layer in layers]
-    x = Axis(min(intensities) / 1.5, max(intensities) * 1.5, MARGIN, PLOT_WIDTH - 30)
+    ridges = [first.peak_gmacs / level.gbytes_per_second for level in first.levels]
+    x = Axis(min(*intensities, *ridges) / 1.5, max(intensities) * 1.5, MARGIN, PLOT_WIDTH - 30)
     y = Axis(min(layer.gmacs for layer in layers) / 1.5, first.peak_gmacs * 1.5, PLOT_HEIGHT - MARGIN, 50)
     threads = first.target.threads
     title = f"Roofline: {first.target.isa}, {threads} thread{'s' * (threads > 1)}, {first.cpu_model}"

@@ -67,10 +67,18 @@ class Roofline:
 
 def roofline(workload: Workload, peak_gmacs: float, levels: list[Level]) -> Roofline:
     """`peak_gmacs` is that of all threads together."""
-    moved = prod(workload.input_shape) + prod(workload.weight_shape)
+    moved = input_bytes(workload) + prod(workload.weight_shape)
     moved += prod(workload.output_shape) * BYTES[workload.out_dtype]
     level = next((level for level in levels if moved <= level.bytes), levels[-1])
     return Roofline(workload.macs / peak_gmacs / 1e3, moved / level.gbytes_per_second / 1e3, moved, level.name)
+
+
+def input_bytes(workload: Workload) -> int:
+    """Of the pixels that are read at all: a stride may pass over some."""
+    batch, height, width, channels = workload.input_shape
+    rows = min(height, workload.out_height * workload.kernel_size[0])
+    columns = min(width, workload.out_width * workload.kernel_size[1])
+    return batch * rows * columns * channels
 
 
 def measured_levels(target: Target, cores: frozenset[int]) -> list[Level]:

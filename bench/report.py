@@ -22,6 +22,10 @@ all sides took turns, each in a process of its own that is stopped while the oth
 kernel is taken off on every side. Why that is fair is in [decision 13](decisions/0013-fair-comparisons.md). A ratio is
 the peer's latency over ours: above 1, ours is faster.
 """
+EVERY_LAYER = """\
+`bits` compares results with ours, which are those of QLinearConv. oneDNN scales the sum before it adds the bias, so one
+may be off by one where scales are arbitrary; where they are powers of two it has to be equal, or it counts as wrong.
+"""
 PATHS = """\
 Every path that this machine can run, on ResNet-18, batch 1, one thread. The peak is measured with the path's own
 instructions; oneDNN is restricted to the same path by `ONEDNN_MAX_CPU_ISA`.
@@ -83,7 +87,7 @@ def page(runs: list[Run], races: list[curves.Race]) -> str:
         parts += ["## Against stock MetaSchedule\n", against_stock(races), "![Tuning curves](tuning_curves.svg)\n"]
     if plain_runs(runs):
         parts += ["## Roofline\n", levels(runs), "![Roofline](roofline.svg)\n"]
-    parts += ["## Every layer\n", *map(layers, runs)]
+    parts += ["## Every layer\n", EVERY_LAYER, *map(layers, runs)]
     return "\n".join(parts)
 
 
@@ -202,10 +206,11 @@ def layer_row(layer: Layer, peers: list[str]) -> list[str]:
 
 def bits(agreement: Agreement) -> str:
     """How equal the results are, in a few words."""
-    if agreement.is_equal and agreement.differing == 0:
+    if agreement.differing == 0:
         return "equal"
-    rounded = f"{agreement.differing:.2g} of elements off by {agreement.most}"
-    return f"equal, scales of 2^n; else {rounded}" if agreement.is_equal else f"wrong: {rounded}"
+    if agreement.is_equal and agreement.most == 1:
+        return f"±1 in {agreement.differing * 1e6:.1f} ppm"
+    return f"wrong in {agreement.differing:.0%}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

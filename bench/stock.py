@@ -19,6 +19,7 @@ from typing import Any
 os.environ["TVM_NUM_THREADS"] = "1"
 
 import tvm
+from tvm.ir.utils import derived_object
 from tvm.s_tir import TensorIntrin
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.postproc import RewriteTensorize
@@ -77,7 +78,7 @@ def tune(workload: Workload, seconds: float) -> list[tuple[float, float]]:
     return curve.points
 
 
-@ms.utils.derived_object
+@derived_object
 class Curve(ms.measure_callback.PyMeasureCallback):
     """Notes the best after every batch, and ends the task when its time is over."""
 
@@ -94,7 +95,7 @@ class Curve(ms.measure_callback.PyMeasureCallback):
         if elapsed <= self._seconds:
             self.points.append((elapsed, best_us))
         else:
-            ms._ffi_api.TaskSchedulerTerminateTask(task_scheduler, task_id)
+            task_scheduler.terminate_task(task_id)
 
 
 def rules() -> list[Any]:
