@@ -38,6 +38,9 @@ from tilewright_worker.trials import Bench, Trial
 PEERS_FOLDER = Path(__file__).parents[1] / ".peers"
 """Where `make peers` puts torch: beside TVM in one environment, every import of TVM would import it too."""
 
+DISTURBED = 0.2
+"""Above this share the machine was not quiet, and a figure may be off."""
+
 VERSIONS = ("tilewright", "apache-tvm", "apache-tvm-ffi", "xgboost-cpu")
 
 
@@ -110,6 +113,7 @@ def measure(bench: Bench, contest: Contest, run: Run, workload: Workload, occurr
         share_of_roofline=limit.least_us / comparison.ours_us,
         peers=comparison.peers,
         refused=comparison.refused,
+        disturbed=comparison.disturbed,
     )
 
 
@@ -147,10 +151,11 @@ def show(layer: Layer) -> None:
         for name, peer in layer.peers.items()
     )
     refused = "".join(f"  {name}: {reason}" for name, reason in layer.refused.items())
+    disturbed = f"  {layer.disturbed:.0%} of the rounds disturbed" if layer.disturbed > DISTURBED else ""
     print(
         f"{layer.name:48} {layer.trials:3} trials {layer.tuning_seconds:5.1f} s {layer.latency_us:8.1f} us "
         f"{layer.gmacs:5.0f} GMAC/s {layer.share_of_peak:4.0%} of peak {layer.share_of_roofline:4.0%} of the roofline "
-        f"({layer.roofline.bound})  {peers}{refused}",
+        f"({layer.roofline.bound})  {peers}{refused}{disturbed}",
         flush=True,
     )
 

@@ -130,7 +130,7 @@ def losses(runs: list[Run]) -> str:
     """Every layer that a peer does faster."""
     lines = [
         f"- {run.title}: {layer.name}, {PEERS[name].title} {peer.latency_us:.1f} us, ours {layer.latency_us:.1f} us "
-        f"({peer.ratio:.3f})"
+        f"({peer.ratio:.3f}){'' if peer.agreement.is_equal else ', and its result is wrong'}"
         for run in runs
         for layer in run.layers
         for name, peer in layer.peers.items()

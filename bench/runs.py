@@ -33,6 +33,8 @@ class Layer:
     share_of_roofline: float
     peers: dict[str, PeerFigures]
     refused: dict[str, str]
+    disturbed: float
+    """Share of the rounds of the comparison in which another process ran; they do not count."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from tilewright.contract import ISAS, Isa, Target
-from tilewright_worker.comparison import Agreement, Contest, agreement
-from tilewright_worker.contestant import ContestantFailed
+from tilewright_worker.comparison import Agreement, Contest, agreement, calm_rounds
+from tilewright_worker.contestant import ContestantFailed, Latency
 
 from .examples import DENSE, TARGET, does_not_apply, good_candidate
 
@@ -49,6 +49,15 @@ def test_a_kernel_of_ours_that_does_not_build_is_an_error(contest: Contest) -> N
     with pytest.raises(ContestantFailed, match="no such block"):
         contest.compare(DENSE, does_not_apply())
     assert contest.compare(DENSE, good_candidate(), rounds=1).ours_us > 0
+
+
+def test_a_peer_that_dies_is_refused_from_then_on() -> None:
+    with Contest(TARGET, CORES[:1], [ONNX_RUNTIME]) as contest:
+        os.kill(contest.pids[1], signal.SIGKILL)
+        for _ in range(2):
+            comparison = contest.compare(DENSE, good_candidate(), rounds=1)
+            assert comparison.refused == {ONNX_RUNTIME: "its process died"}
+            assert comparison.ours_us > 0
 
 
 def test_sides_that_wait_burn_no_cpu() -> None:
@@ -92,6 +101,15 @@ def test_stopped_sides_end_with_the_process_that_started_them() -> None:
         parent.send_signal(signal.SIGKILL)
     gone, _ = psutil.wait_procs([side], timeout=10)
     assert gone
+
+
+def test_rounds_in_which_a_side_was_interrupted_do_not_count() -> None:
+    calm, disturbed = Latency(10, 1, 0), Latency(90, 1, 2)
+    assert calm_rounds({"a": [calm, disturbed, calm], "b": [disturbed, calm, calm]}) == (
+        {"a": [calm], "b": [calm]},
+        pytest.approx(2 / 3),
+    )
+    assert calm_rounds({"a": [disturbed]}) == ({"a": [disturbed]}, 1.0)
 
 
 def test_results_agree_as_far_as_they_do() -> None:

@@ -51,6 +51,8 @@ class Comparison:
     peers: dict[str, PeerFigures]
     refused: dict[str, str]
     """Peers that cannot compute this workload, and why."""
+    disturbed: float
+    """Share of the rounds in which another process took a core from a side; they count only when there is no other."""
 
 
 class Contest:
@@ -113,16 +115,17 @@ class Contest:
             else:
                 agreements[name] = agreement(expected, results)
         latencies = self._in_turns(list(agreements), rounds)
-        ours = latencies.pop(OURS)
+        calm, disturbed = calm_rounds(latencies)
+        ours = calm.pop(OURS)
         peers = {
             name: PeerFigures(
                 median_us(theirs),
                 statistics.median(b.kernel_us / a.kernel_us for a, b in zip(ours, theirs, strict=True)),
                 agreements[name],
             )
-            for name, theirs in latencies.items()
+            for name, theirs in calm.items()
         }
-        return Comparison(median_us(ours), peers, refused)
+        return Comparison(median_us(ours), peers, refused, disturbed)
 
     def _in_turns(self, names: list[str], rounds: int) -> dict[str, list[Latency]]:
         sides = {OURS: self._ours, **{name: self._peers[name] for name in names}}
@@ -139,6 +142,16 @@ def agreement(expected: list[Array], results: list[Array]) -> Agreement:
         np.abs(ours.astype(int) - theirs.astype(int)) for ours, theirs in zip(expected, results, strict=True)
     )
     return Agreement(not exact.any(), float(np.mean(typical != 0)), int(typical.max()))
+
+
+def calm_rounds(latencies: dict[str, list[Latency]]) -> tuple[dict[str, list[Latency]], float]:
+    """The rounds in which no side was interrupted, or all where that leaves none; and the share of the others."""
+    rounds = list(zip(*latencies.values(), strict=True))
+    calm = [index for index, latest in enumerate(rounds) if not any(latency.interruptions for latency in latest)]
+    disturbed = 1 - len(calm) / len(rounds)
+    if not calm:
+        return dict(latencies), disturbed
+    return {name: [samples[index] for index in calm] for name, samples in latencies.items()}, disturbed
 
 
 def median_us(latencies: list[Latency]) -> float:

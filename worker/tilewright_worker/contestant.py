@@ -8,6 +8,7 @@ spoil each other's figures, so only one side is ever awake.
 import ctypes
 import math
 import os
+import resource
 import signal
 import sys
 import time
@@ -64,6 +65,9 @@ class Latency:
     call_us: float
     """Of a convolution of one pixel, for which nobody wakes a second thread: what calling costs by itself."""
 
+    interruptions: int
+    """How often the system took a core away for another process meanwhile."""
+
     @property
     def kernel_us(self) -> float:
         return self.run_us - self.call_us
@@ -113,8 +117,9 @@ class Contestant:
         self._connection.close()
 
     def _ask(self, order: Prepare | Sample) -> Any:
-        os.kill(self.pid, signal.SIGCONT)
-        with suppress(BrokenPipeError, ConnectionResetError):  # a process that died shows when its answer is read
+        # A process that died shows when its answer is read.
+        with suppress(ProcessLookupError, BrokenPipeError, ConnectionResetError):
+            os.kill(self.pid, signal.SIGCONT)
             self._connection.send(order)
         return self._answer()
 
@@ -125,7 +130,8 @@ class Contestant:
             value, error = self._connection.recv()
         except (EOFError, ConnectionResetError):
             raise ContestantFailed("its process died") from None
-        os.kill(self.pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGSTOP)
         if error is not None:
             raise ContestantFailed(error)
         return value
@@ -170,7 +176,9 @@ class Side:
         return result
 
     def sample(self, _: Sample) -> Latency:
-        return Latency(run_us=sampled_us(self._conv.run), call_us=sampled_us(self._call.run))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        run_us, call_us = sampled_us(self._conv.run), sampled_us(self._call.run)
+        return Latency(run_us, call_us, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before)
 
     def _one_pixel(self) -> OurConv | PeerConv:
         values = one_pixel_values()
