@@ -34,7 +34,7 @@ class Layer:
     peers: dict[str, PeerFigures]
     refused: dict[str, str]
     disturbed: float
-    """Share of the rounds of the comparison in which another process ran; they do not count."""
+    """Share of the rounds of the comparison in which a side waited for a core; they do not count."""
 
 
 @dataclass(frozen=True)

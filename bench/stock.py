@@ -124,6 +124,12 @@ def convolution(workload: Workload) -> Any:
     top, left, bottom, right = workload.padding
     ph, pw, blocks, quads = h_ + top + bottom, w_ + left + right, oc_ // 16, c_ // 4
 
+    def padded_element(data: Any, n: Any, h: Any, w: Any, c: Any) -> Any:
+        if not any(workload.padding):
+            return data[n, h, w, c]
+        inside = tvm.tirx.all(h >= top, h < top + h_, w >= left, w < left + w_)
+        return T.if_then_else(inside, data[n, h - top, w - left, c], T.uint8(0))
+
     @T.prim_func(s_tir=True)
     def main(
         data: T.Buffer((n_, h_, w_, c_), "uint8"),
@@ -135,11 +141,7 @@ def convolution(workload: Workload) -> Any:
         for n, h, w, c in T.grid(n_, ph, pw, c_):
             with T.sblock("pad"):
                 vn, vh, vw, vc = T.axis.remap("SSSS", [n, h, w, c])
-                padded[vn, vh, vw, vc] = T.if_then_else(
-                    tvm.tirx.all(vh >= top, vh < top + h_, vw >= left, vw < left + w_),
-                    data[vn, vh - top, vw - left, vc],
-                    T.uint8(0),
-                )
+                padded[vn, vh, vw, vc] = padded_element(data, vn, vh, vw, vc)
         for n, h, w, b, lane, kh, kw, q, i in T.grid(n_, oh_, ow_, blocks, 16, kh_, kw_, quads, 4):
             with T.sblock("conv"):
                 vn, vh, vw, vb, vl, vkh, vkw, vq, vi = T.axis.remap("SSSSSRRRR", [n, h, w, b, lane, kh, kw, q, i])

@@ -72,6 +72,17 @@ def test_sides_that_wait_burn_no_cpu() -> None:
         assert [side.cpu_times() for side in waiting] == before
 
 
+def test_busy_threads_of_a_side_have_a_core_each() -> None:
+    target = Target(isa=TARGET.isa, threads=len(CORES))
+    with Contest(target, CORES, [ONNX_RUNTIME]) as contest:
+        contest.compare(DENSE, good_candidate(DENSE, target), rounds=1)
+        for pid in contest.pids:
+            threads = psutil.Process(pid).threads()
+            busiest = sorted(threads, key=lambda thread: thread.user_time, reverse=True)[: len(CORES)]
+            pinned = [os.sched_getaffinity(thread.id) for thread in busiest]
+            assert sorted(map(sorted, pinned)) == [[core] for core in CORES]
+
+
 def test_a_peer_that_does_not_load_is_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('torch is broken here')\n")
     with Contest(TARGET, CORES[:1], ["onednn"], {"onednn": tmp_path}) as contest:
@@ -103,8 +114,8 @@ def test_stopped_sides_end_with_the_process_that_started_them() -> None:
     assert gone
 
 
-def test_rounds_in_which_a_side_was_interrupted_do_not_count() -> None:
-    calm, disturbed = Latency(10, 1, 0), Latency(90, 1, 2)
+def test_rounds_in_which_a_side_waited_for_a_core_do_not_count() -> None:
+    calm, disturbed = Latency(10, 1, 0.001), Latency(90, 1, 0.5)
     assert calm_rounds({"a": [calm, disturbed, calm], "b": [disturbed, calm, calm]}) == (
         {"a": [calm], "b": [calm]},
         pytest.approx(2 / 3),

@@ -19,6 +19,8 @@ from tilewright_worker.peers import CannotRestrict, environment
 from tilewright_worker.verification import random_data
 
 ROUNDS = 15
+MOST_WAITED = 0.02
+"""A sample in which a side waited longer for a core, by the sample's time, was disturbed by other processes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Comparison:
     refused: dict[str, str]
     """Peers that cannot compute this workload, and why."""
     disturbed: float
-    """Share of the rounds in which another process took a core from a side; they count only when there is no other."""
+    """Share of the rounds in which a side had to wait for a core; they count only when there is no other."""
 
 
 class Contest:
@@ -145,9 +147,9 @@ def agreement(expected: list[Array], results: list[Array]) -> Agreement:
 
 
 def calm_rounds(latencies: dict[str, list[Latency]]) -> tuple[dict[str, list[Latency]], float]:
-    """The rounds in which no side was interrupted, or all where that leaves none; and the share of the others."""
+    """The rounds in which no side waited for a core, or all where that leaves none; and the share of the others."""
     rounds = list(zip(*latencies.values(), strict=True))
-    calm = [index for index, latest in enumerate(rounds) if not any(latency.interruptions for latency in latest)]
+    calm = [index for index, latest in enumerate(rounds) if all(latency.waited < MOST_WAITED for latency in latest)]
     disturbed = 1 - len(calm) / len(rounds)
     if not calm:
         return dict(latencies), disturbed

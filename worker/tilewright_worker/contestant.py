@@ -8,7 +8,6 @@ spoil each other's figures, so only one side is ever awake.
 import ctypes
 import math
 import os
-import resource
 import signal
 import sys
 import time
@@ -36,6 +35,7 @@ ONE_PIXEL = Workload(batch=1, in_channels=1, height=1, width=1, out_channels=1, 
 WARM_UP_SECONDS = 0.002
 SAMPLE_SECONDS = 0.006
 ANSWER_SECONDS = 120.0
+TASKS = Path("/proc/self/task")
 
 
 class ContestantFailed(Exception):
@@ -65,8 +65,8 @@ class Latency:
     call_us: float
     """Of a convolution of one pixel, for which nobody wakes a second thread: what calling costs by itself."""
 
-    interruptions: int
-    """How often the system took a core away for another process meanwhile."""
+    waited: float
+    """Time that its threads wanted to run and had no core, by the time that the sample took."""
 
     @property
     def kernel_us(self) -> float:
@@ -157,8 +157,8 @@ class OurConv:
 class Side:
     """In the child: the library, the convolution at hand, and the one-pixel one beside it."""
 
-    def __init__(self, name: str, target: Target) -> None:
-        self._target = target
+    def __init__(self, name: str, target: Target, cores: frozenset[int]) -> None:
+        self._target, self._cores = target, cores
         self._library: type[PeerConv] | None = None if name == OURS else PEERS[name].load()
         self.version = "" if self._library is None else self._library.version()
         if self._library is None and target.threads > 1:
@@ -167,18 +167,22 @@ class Side:
         self._conv = self._call
 
     def prepare(self, order: Prepare) -> Array:
+        os.sched_setaffinity(0, self._cores)  # for the threads that are started now
         if self._library is None:
             self._conv = OurConv(Kernel(order.workload, self._target, order.candidate), order.values)
         else:
             self._conv = self._library(order.workload, order.values, self._target.threads)
         result = self._conv(order.x)
         self._conv.bind(order.x)
+        sampled_us(self._conv.run)
+        pin_threads(self._cores)
         return result
 
     def sample(self, _: Sample) -> Latency:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        started, waited_before = time.perf_counter(), waited_seconds()
         run_us, call_us = sampled_us(self._conv.run), sampled_us(self._call.run)
-        return Latency(run_us, call_us, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before)
+        waited = (waited_seconds() - waited_before) / (time.perf_counter() - started)
+        return Latency(run_us, call_us, waited)
 
     def _one_pixel(self) -> OurConv | PeerConv:
         values = one_pixel_values()
@@ -189,6 +193,28 @@ class Side:
             conv = self._library(ONE_PIXEL, values, 1)
         conv.bind(np.zeros(ONE_PIXEL.input_shape, np.uint8))
         return conv
+
+
+def pin_threads(cores: frozenset[int]) -> None:
+    """The busiest threads of this process, each on a core of its own.
+
+    Left to itself the scheduler may keep two that spin on one core while the other idles, and a kernel then takes as
+    long as the slices of time that they take in turns.
+    """
+    threads = sorted(TASKS.iterdir(), key=lambda task: scheduled_ns(task)[0], reverse=True)
+    for task, core in zip(threads, sorted(cores), strict=False):
+        os.sched_setaffinity(int(task.name), {core})
+
+
+def waited_seconds() -> float:
+    """How long the threads of this process have waited for a core, all together."""
+    return sum(scheduled_ns(task)[1] for task in TASKS.iterdir()) / 1e9
+
+
+def scheduled_ns(task: Path) -> tuple[int, int]:
+    """Time of a thread on a core, and time that it waited for one."""
+    running, waiting, _ = (task / "schedstat").read_text().split()
+    return int(running), int(waiting)
 
 
 def one_pixel_values() -> Quantization:
@@ -225,7 +251,7 @@ def _serve(
     if folder is not None:
         sys.path.insert(0, str(folder))
     try:
-        side = Side(name, target)
+        side = Side(name, target, cores)
     except Exception as error:  # a library that is missing or does not load is left out and named
         connection.send((None, str(error)))
         return
