@@ -1,13 +1,14 @@
 # `make help` lists what there is. Needs make and Python >= 3.11; the rest comes as wheels into .venv.
 
 PYTHON ?= python3
+TORCH ?= torch
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve check bench openapi
+.PHONY: help demo test serve check bench peers openapi
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +27,12 @@ check: $(INSTALLED) ## Layout, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## Load tests and comparisons with peers; wants a quiet machine
-	@set -e; for each in bench/lookups.py bench/overhead.py bench/kills.py bench/layers.py; do echo "== $$each"; $(BIN)/python $$each; done
+bench: $(INSTALLED) ## Load tests and comparisons with peers, into docs/benchmarks.md; wants a quiet machine; RESUME=1 goes on
+	@set -e; for each in bench/lookups.py bench/overhead.py bench/kills.py; do echo "== $$each"; $(BIN)/python $$each; done
+	$(BIN)/python bench/all.py $(if $(RESUME),--resume)
+
+peers: $(INSTALLED) ## oneDNN for `make bench`: TORCH, a CPU build, in a folder of its own
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target .peers $(TORCH)
 
 openapi: $(INSTALLED) ## Write docs/openapi.json anew
 	$(BIN)/python -m tilewright_service.openapi

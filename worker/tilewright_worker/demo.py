@@ -19,14 +19,17 @@ from rich.table import Table
 
 from tilewright.cli.following import follow
 from tilewright.contract.jobs import Job, JobState, JobWorkload
+from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import TilewrightError
 from tilewright.hub import Hub, connect
+from tilewright_kernels.host import this_host
 from tilewright_kernels.numerics import Array
-from tilewright_worker.comparison import Comparison, compare, typical_values
-from tilewright_worker.peers import OnnxRuntimeConv
+from tilewright_worker.comparison import Contest, typical_values
+from tilewright_worker.peers.onnx_runtime import OnnxRuntimeConv
 
 NETWORK = "resnet18"
+PEER = "onnx_runtime"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -67,9 +70,9 @@ def _demonstrate(hub: Hub, console: Console, as_json: bool) -> int:
         as_json,
         f"Tuned {len(job.workloads)} layers in {seconds:.0f} s. Comparing with ONNX Runtime, in turns…",
     )
-    with one_core():
-        rows = [compared(hub, layer) for layer in job.workloads]
-        is_equal = image_is_equal(hub, job.workloads[1].workload)
+    with Contest(Target(isa=this_host().isas[0]), {min(os.sched_getaffinity(0))}, [PEER]) as contest:
+        rows = [compared(hub, contest, layer) for layer in job.workloads]
+    is_equal = image_is_equal(hub, job.workloads[1].workload)
     succeeded = is_equal and all(row.bit_exact for row in rows)
     if as_json:
         summary = {
@@ -133,18 +136,9 @@ def tuned(hub: Hub, show: bool) -> Job:
     return follow(hub.client, handle.id, show=show)
 
 
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Both kernels on the same core, and nobody moves them."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
-    yield
-    os.sched_setaffinity(0, allowed)
-
-
-def compared(hub: Hub, layer: JobWorkload) -> Row:
-    kernel = hub.load(layer.workload, strict=True)
-    comparison: Comparison = compare(kernel)
+def compared(hub: Hub, contest: Contest, layer: JobWorkload) -> Row:
+    comparison = contest.compare(layer.workload, hub.load(layer.workload, strict=True).candidate)
+    peer = comparison.peers[PEER]
     return Row(
         layer=layer.name,
         trials=layer.trials,
@@ -153,9 +147,9 @@ def compared(hub: Hub, layer: JobWorkload) -> Row:
         gmacs=layer.workload.macs / comparison.ours_us / 1e3,
         share_of_peak=layer.share_of_peak,
         speedup_over_default=layer.speedup_over_default,
-        onnx_runtime_us=comparison.onnx_runtime_us,
-        ratio=comparison.ratio,
-        bit_exact=comparison.is_equal,
+        onnx_runtime_us=peer.latency_us,
+        ratio=peer.ratio,
+        bit_exact=peer.agreement.most == 0,
     )
 
 

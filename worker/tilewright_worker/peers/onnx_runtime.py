@@ -1,9 +1,5 @@
-"""The hand-written kernels that ours are compared with. ONNX Runtime is an optional extra: `tilewright[compare]`."""
+"""ONNX Runtime, an optional extra: `tilewright[compare]`."""
 
-import math
-import statistics
-import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,19 +13,18 @@ from tilewright_kernels.numerics import Array, Quantization
 OPSET = 21
 MICROSOFT = "com.microsoft"
 ONNX_TYPE = {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
-SAMPLE_SECONDS = 0.004
 
 
 class OnnxRuntimeConv:
-    """QLinearConv, one thread; with channels_last ONNX Runtime's fastest way of computing a workload on NHWC data."""
+    """QLinearConv; with channels_last, ONNX Runtime's fastest way of computing a workload on NHWC data."""
 
-    def __init__(self, workload: Workload, values: Quantization) -> None:
+    def __init__(self, workload: Workload, values: Quantization, threads: int = 1) -> None:
         if workload.layout == "NCHW16c":
             raise ValueError("QLinearConv knows NHWC and NCHW, not NCHW16c")
-        if workload.out_dtype not in ONNX_TYPE or workload.activation != "none":
-            raise ValueError("QLinearConv gives uint8 or int8, without an activation")
+        if workload.out_dtype not in ONNX_TYPE or workload.activation != "none" or workload.residual:
+            raise ValueError("QLinearConv gives uint8 or int8, without activation and residual")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         model = qlinear_conv(workload, values).SerializeToString()
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -50,6 +45,11 @@ class OnnxRuntimeConv:
         """In the workload's layout, as is the result."""
         result: Array = self._session.run(None, {"x": x})[0]
         return result
+
+    @staticmethod
+    def version() -> str:
+        version: str = onnxruntime.__version__
+        return version
 
 
 def qlinear_conv(workload: Workload, values: Quantization) -> Any:
@@ -87,26 +87,3 @@ def qlinear_conv(workload: Workload, values: Quantization) -> Any:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     onnx.checker.check_model(model)
     return model
-
-
-def interleaved_us(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median latency in us of each, called in turns, some milliseconds each, so that drift meets all alike."""
-    calls = {name: _calls(run) for name, run in contestants.items()}
-    samples: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            samples[name].append(_mean_us(run, calls[name]))
-    return {name: statistics.median(values) for name, values in samples.items()}
-
-
-def _calls(run: Callable[[], object]) -> int:
-    """How many calls fill a sample; the first call only warms up."""
-    run()
-    return max(1, math.ceil(SAMPLE_SECONDS * 1e6 / _mean_us(run, 1)))
-
-
-def _mean_us(run: Callable[[], object], calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - start) * 1e6 / calls

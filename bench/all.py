@@ -1,0 +1,63 @@
+"""Everything that docs/benchmarks.md shows, one run after the other, and then the page itself.
+
+    python bench/all.py [--resume]
+
+Every run leaves a file in bench/results; `--resume` keeps those that are not a day old.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tilewright.contract.networks import NETWORKS
+from tilewright.contract.target import Isa
+from tilewright_kernels.isa import host_isas
+
+BENCH = Path(__file__).parent
+RESULTS = BENCH / "results"
+PATHS_NETWORK = "resnet18"
+"""On which the weaker paths are measured."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resume", action="store_true")
+    resume = parser.parse_args().resume
+    RESULTS.mkdir(exist_ok=True)
+    for file, arguments in runs().items():
+        if resume and is_fresh(RESULTS / file):
+            continue
+        print(f"== {' '.join(arguments)}", flush=True)
+        script, *rest = arguments
+        subprocess.run([sys.executable, BENCH / script, *rest, "--json", RESULTS / file], check=True)
+    subprocess.run([sys.executable, BENCH / "report.py"], check=True)
+
+
+def runs() -> dict[str, list[str]]:
+    """The result file of each run, and the script and arguments that make it."""
+    strongest, *weaker = host_isas()
+    cases = [(network, batch, 1, strongest) for batch in (1, 8) for network in NETWORKS]
+    if len(os.sched_getaffinity(0)) > 1:
+        cases += [(network, 1, 2, strongest) for network in NETWORKS]
+    cases += [(PATHS_NETWORK, 1, 1, isa) for isa in weaker]
+    found = {}
+    for network, batch, threads, isa in cases:
+        options = ["--network", network, "--batch", str(batch), "--threads", str(threads), "--target", isa.value]
+        found[f"{network}_b{batch}_t{threads}_{isa}.json"] = ["layers.py", *options]
+    if Isa.AVX512_VNNI in host_isas():
+        found["curves.json"] = ["curves.py"]
+    return found
+
+
+def is_fresh(file: Path) -> bool:
+    if not file.exists():
+        return False
+    written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return datetime.now(UTC) - written < timedelta(days=1)
+
+
+if __name__ == "__main__":
+    main()
