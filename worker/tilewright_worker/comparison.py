@@ -54,7 +54,7 @@ class Comparison:
     refused: dict[str, str]
     """Peers that cannot compute this workload, and why."""
     disturbed: float
-    """Share of the rounds in which a side had to wait for a core; they count only when there is no other."""
+    """Share of the rounds in which a side had to wait for a core; they count only where they are most."""
 
 
 class Contest:
@@ -157,11 +157,11 @@ def agreement(expected: list[Array], results: list[Array]) -> Agreement:
 
 
 def calm_rounds(latencies: dict[str, list[Latency]]) -> tuple[dict[str, list[Latency]], float]:
-    """The rounds in which no side waited for a core, or all where that leaves none; and the share of the others."""
+    """The rounds in which no side waited for a core, or all where those are the fewer; and the share of the others."""
     rounds = list(zip(*latencies.values(), strict=True))
     calm = [index for index, latest in enumerate(rounds) if all(latency.waited < MOST_WAITED for latency in latest)]
     disturbed = 1 - len(calm) / len(rounds)
-    if not calm:
+    if disturbed > 0.5:
         return dict(latencies), disturbed
     return {name: [samples[index] for index in calm] for name, samples in latencies.items()}, disturbed
 
