@@ -81,6 +81,11 @@ def _unpacked(low, high, lanes):
         yield T.bind(tirx.Shuffle([low, high], order))
 
 
+def places(first, count):
+    """`count` neighbouring indices of a buffer, as a load or a store takes them."""
+    return T.ramp(first, 1, count) if count > 1 else first
+
+
 def piece(vector, first, count):
     """`count` neighbouring elements of a vector."""
     return tirx.Shuffle([vector], list(range(first, first + count)))

@@ -85,7 +85,7 @@ def _as_output(case: Case, sums: np.ndarray) -> np.ndarray:
     if dtype == np.int32:
         result = sums
     else:
-        scaled = sums.astype(np.float32) * case.scale
+        scaled = sums.astype(np.float32) * case.scale.reshape(-1, 1, 1)
         rounded = np.rint(scaled.astype(np.float64)) + case.out_zero_point
         result = np.clip(rounded, np.iinfo(dtype).min, np.iinfo(dtype).max)
     if case.workload.activation == "relu":

@@ -30,7 +30,7 @@ from tilewright_kernels.definitions.layouts import (
     whole,
 )
 from tilewright_kernels.dots import Dot
-from tilewright_kernels.vectors import narrowed, quads_of
+from tilewright_kernels.vectors import narrowed, places, quads_of
 
 VECTORS = 4
 """Vectors of sums to one vector of bytes."""
@@ -162,9 +162,6 @@ def depthwise(workload: Workload, dot: Dot):
 
     def fill(source, data_zero_point, n, place, size=BYTES):
         T.buffer_store(source, T.broadcast(T.Cast("uint8", data_zero_point[0]), size), [n, places(place, size)])
-
-    def places(first, count):
-        return T.ramp(first, 1, count) if count > 1 else first
 
     def zip_pixels(quads, source, n, h, g, b):
         """Four vectors of quads; columns that no tap reads repeat the last one that is."""

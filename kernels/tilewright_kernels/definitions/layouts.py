@@ -15,7 +15,7 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels.dots import Dot
-from tilewright_kernels.vectors import LANE_BYTES, interleaved, piece, transposed
+from tilewright_kernels.vectors import LANE_BYTES, interleaved, piece, places, transposed
 
 
 def arranged(layout: str, n, h, w, c):
@@ -43,7 +43,7 @@ def store_vector(layout: str, buffer, vector, place, size: int) -> None:
             store_vector(layout, buffer, piece(vector, first * CHANNEL_BLOCK, CHANNEL_BLOCK), chunk, CHANNEL_BLOCK)
         return
     *pixel, channel = place
-    T.buffer_store(buffer, vector, [*pixel, T.ramp(channel, 1, size) if size > 1 else channel])
+    T.buffer_store(buffer, vector, [*pixel, places(channel, size)])
 
 
 def _chunks(place, size: int):
@@ -292,7 +292,7 @@ def leave(planes: Planes, buffer, out):
             lane, place_in_lane = divmod(channel, square)
             vector, start = divmod(place_in_lane * pixels, square)
             value = piece(turned[vector], lane * square + start, pixels)
-            T.buffer_store(out, value, [n, g, tile * size + channel, row, T.ramp(first, 1, pixels)])
+            T.buffer_store(out, value, [n, g, tile * size + channel, row, places(first, pixels)])
 
     def turn(place, tile, first):
         if rest == size:
