@@ -8,7 +8,8 @@ PATIENCE = 24
 """Trials without a real improvement after which a search has reached its plateau.
 
 With 14 a third of the searches for depthwise layers stopped more than 2% before what five times the trials find, with
-24 a tenth; dense layers, whose spaces are smaller, lost nothing either way (`bench/plateau.py`).
+24 a tenth; dense layers, whose spaces are smaller, lost nothing either way. Searches were replayed against latencies of
+all choices (`bench/transfer.py` measures such a table); `bench/plateau.py` asks the machine itself.
 """
 
 FEWEST = 30

@@ -55,6 +55,10 @@ SECOND_LEVEL_BYTES_A_CYCLE = 32
 MOST_SQUARE_PIXELS = 8
 """Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
 
+CACHE_LINE = 64
+FEW_LINES = 4
+"""Where a pixel has fewer lines for each thread, those that two threads write to decide the time."""
+
 SHARED = (1, 2, 3, 4)
 """How many outer loops are fused into the one that threads share."""
 
@@ -95,7 +99,8 @@ class DenseSpace(StructuredSpace):
             for order in distinct_orders(extents)
             for shared in shared_loops(extents, order, target.threads)
         ]
-        return sorted(found, key=lambda choice: self._expected_cost(workload, choice))
+        apart = [choice for choice in found if not self._shares_lines(workload, choice, target.threads)]
+        return sorted(apart or found, key=lambda choice: self._expected_cost(workload, choice))
 
     def _tiles(self, shape: DenseShape) -> list[tuple[int, int, int]]:
         """Register tiles: every sum, the weights of each block and one broadcast have to fit the register file."""
@@ -121,6 +126,16 @@ class DenseSpace(StructuredSpace):
         if rows > 1:
             cost *= 1.02
         return float(cost * (1 + 0.02 * abs(order - (0 if products > 128 else 1))))
+
+    def _shares_lines(self, workload: Workload, choice: Choice, threads: int) -> bool:
+        """Whether threads cut up the channels of a pixel inside cache lines, which then wander between their cores."""
+        extents = outer_extents(self.shape(workload), choice["rows"], choice["columns"], choice["blocks"])
+        names = ORDERS[choice["order"]][: choice["shared"]]
+        if workload.layout != "NHWC" or "blocks" not in names or extents["blocks"] == 1:
+            return False
+        pieces = prod(extents[name] for name in names[: names.index("blocks")])
+        bytes_of_thread = workload.out_channels * np.dtype(workload.out_dtype).itemsize / threads
+        return pieces < threads and bytes_of_thread < FEW_LINES * CACHE_LINE and bytes_of_thread % CACHE_LINE != 0
 
     def _weight_cycles(self, blocks: int, products: float) -> float:
         """To fetch one vector of weights a block, where the tile's weights leave the first-level cache."""
@@ -218,7 +233,12 @@ def shared_loops(extents: dict[str, int], order: int, threads: int) -> list[int]
     if threads == 1:
         return [0]
     products = [prod(extents[name] for name in ORDERS[order][:count]) for count in SHARED]
-    enough = [count for count, product in zip(SHARED, products, strict=True) if product >= threads]
+    # A loop that runs once adds nothing to those outside it.
+    enough = [
+        count
+        for count, before, product in zip(SHARED, (0, *products), products, strict=False)
+        if product >= threads and product > before
+    ]
     return enough[:2] or [SHARED[-1]]
 
 
@@ -342,7 +362,8 @@ def place_stage(sch: Any, image: Any | None, threads: int, vector: int) -> None:
     """Copy the padded input: inside the loop over images so that one stays in cache, or, without, all at once."""
     stage = sch.get_sblock("stage")
     if threads > 1:
-        sch.parallel(sch.fuse(*sch.get_loops(stage)[:2]))
+        loops = sch.get_loops(stage)
+        sch.parallel(sch.fuse(*loops[: max(2, len(loops) - 2)]))
     elif image is not None:
         sch.compute_at(stage, image, preserve_unit_loops=True)
     *_, channel = sch.get_loops(stage)
