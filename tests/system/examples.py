@@ -12,6 +12,6 @@ def dense(number: int = 0, **fields: Any) -> Workload:
 
 
 def depthwise(number: int = 0) -> Workload:
-    """Some hundred candidates where there is a dot-product instruction; elsewhere the generic space has it."""
-    shape = {"batch": 1, "in_channels": 64, "height": 12, "width": 12 + 2 * number, "out_channels": 64}
-    return Workload.model_validate({**shape, "kernel_size": (3, 3), "padding": (1, 1, 1, 1), "groups": 64})
+    """Some fifty candidates or more where there is a dot-product instruction; elsewhere the generic space has it."""
+    shape = {"batch": 1, "in_channels": 128, "height": 24, "width": 8 + 2 * number, "out_channels": 128}
+    return Workload.model_validate({**shape, "kernel_size": (3, 3), "padding": (1, 1, 1, 1), "groups": 128})

@@ -24,7 +24,7 @@ from tilewright_kernels.threads import use_threads
 from tilewright_worker import verification
 from tilewright_worker.measurement import Measurement
 
-GLANCE_US = 200
+GLANCE_US = 200.0
 SAMPLE_US = 1_000.0
 """One repeat lasts at least this long, so that the clock's resolution and one interrupt do not count."""
 
