@@ -206,9 +206,11 @@ def layer_row(layer: Layer, peers: list[str]) -> list[str]:
 
 def bits(agreement: Agreement) -> str:
     """How equal the results are, in a few words."""
+    if not agreement.is_equal:
+        return f"wrong, also in {agreement.differing:.0%} of typical results"
     if agreement.differing == 0:
         return "equal"
-    if agreement.is_equal and agreement.most == 1:
+    if agreement.most == 1:
         return f"±1 in {agreement.differing * 1e6:.1f} ppm"
     return f"wrong in {agreement.differing:.0%}"
 

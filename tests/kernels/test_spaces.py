@@ -251,3 +251,17 @@ def test_spaces_are_found_by_their_names() -> None:
     assert [space_named(space.name) for space in SPACES] == list(SPACES)
     with pytest.raises(KeyError, match="no space is named other"):
         space_named("other")
+
+
+@pytest.mark.parametrize("isa", host_isas())
+def test_small_planes_of_a_pointwise_first_layer_leave_whole(isa: Isa) -> None:
+    shape = {"batch": 2, "in_channels": 1, "height": 8, "width": 8, "out_channels": 256, "kernel_size": (1, 1)}
+    case = random_case(Workload.model_validate({**shape, "layout": "NCHW"}), 12)
+    np.testing.assert_array_equal(case.run(default_kernel(case.workload, isa)), int64_result(case))
+
+
+@pytest.mark.parametrize("dilation", [(40, 1), (1, 60)])
+def test_kernels_with_far_taps_are_not_unrolled(dilation: tuple[int, int]) -> None:
+    size = {"height": 90, "width": 130, "kernel_size": (3, 3), "padding": (1, 1, 1, 1)}
+    workload = depthwise(24, 8, dilation=dilation, stride=(2, 2), **size)
+    assert space_of(workload, TARGET.isa).name == "lanewise_avx512_vnni"

@@ -72,12 +72,18 @@ class Contest:
         self._peers: dict[str, Contestant] = {}
         self.missing: dict[str, str] = {}
         """Peers that are left out, and why."""
-        for name in peers:
-            try:
-                folder = (folders or {}).get(name)
-                self._peers[name] = Contestant(name, target, cores, environment(name, target), folder)
-            except (ContestantFailed, CannotRestrict) as reason:
-                self.missing[name] = str(reason)
+        try:
+            for name in peers:
+                self._invite(name, target, cores, (folders or {}).get(name))
+        except BaseException:  # a side that is stopped would never end by itself
+            self.close()
+            raise
+
+    def _invite(self, name: str, target: Target, cores: Collection[int], folder: Path | None) -> None:
+        try:
+            self._peers[name] = Contestant(name, target, cores, environment(name, target), folder)
+        except (ContestantFailed, CannotRestrict) as reason:
+            self.missing[name] = str(reason)
 
     @property
     def versions(self) -> dict[str, str]:

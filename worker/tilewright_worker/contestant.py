@@ -93,7 +93,7 @@ class Contestant:
         other_end.close()
         try:
             self.version: str = self._answer()
-        except ContestantFailed:
+        except BaseException:
             self.close()
             raise
 
@@ -126,6 +126,8 @@ class Contestant:
     def _answer(self) -> Any:
         try:
             if not self._connection.poll(ANSWER_SECONDS):
+                self._process.kill()  # a late answer would be taken for that to the next order
+                self._process.join()
                 raise ContestantFailed(f"no answer within {ANSWER_SECONDS:g} s")
             value, error = self._connection.recv()
         except (EOFError, ConnectionResetError):
@@ -203,7 +205,8 @@ def pin_threads(cores: frozenset[int]) -> None:
     """
     threads = sorted(TASKS.iterdir(), key=lambda task: scheduled_ns(task)[0], reverse=True)
     for task, core in zip(threads, sorted(cores), strict=False):
-        os.sched_setaffinity(int(task.name), {core})
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), {core})
 
 
 def waited_seconds() -> float:
@@ -212,8 +215,11 @@ def waited_seconds() -> float:
 
 
 def scheduled_ns(task: Path) -> tuple[int, int]:
-    """Time of a thread on a core, and time that it waited for one."""
-    running, waiting, _ = (task / "schedstat").read_text().split()
+    """Time of a thread on a core, and time that it waited for one; zeros where the system does not tell."""
+    try:
+        running, waiting, _ = (task / "schedstat").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0, 0
     return int(running), int(waiting)
 
 

@@ -138,7 +138,10 @@ def tuned(hub: Hub, show: bool) -> Job:
 
 def compared(hub: Hub, contest: Contest, layer: JobWorkload) -> Row:
     comparison = contest.compare(layer.workload, hub.load(layer.workload, strict=True).candidate)
-    peer = comparison.peers[PEER]
+    peer = comparison.peers.get(PEER)
+    if peer is None:
+        reason = contest.missing.get(PEER) or comparison.refused.get(PEER, "it gave no result")
+        raise TilewrightError(f"{layer.name} cannot be compared with ONNX Runtime: {reason}")
     return Row(
         layer=layer.name,
         trials=layer.trials,

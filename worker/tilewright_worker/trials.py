@@ -243,7 +243,11 @@ class Bench:
         try:
             value = place.evaluator.finish(FailureKind.BUILD_ERROR if was_building else FailureKind.RUN_ERROR)
         except EvaluationFailed as failure:
-            self._fail(place, failure, report)
+            if place.measurements:
+                place.step = Step.IDLE
+                self._report_least_disturbed(place, report)
+            else:
+                self._fail(place, failure, report)
             return
         if was_building:
             place.built.add(place.candidate.id)
@@ -260,15 +264,19 @@ class Bench:
         assert place.candidate is not None
         slowdown = self._slowdown(measurement)
         place.measurements.append((measurement, slowdown))
-        chosen = measurement, slowdown
-        if is_suspect(measurement, slowdown, best_us):
-            if len(place.measurements) < TRIES:
-                pause = PAUSE_SECONDS if slowdown > 1 + DRIFT else 0.0
-                place.step, place.resumes = Step.BUILT, time.monotonic() + pause
-                return
-            chosen = min(place.measurements, key=lambda pair: pair[0].latency_us)
+        if not is_suspect(measurement, slowdown, best_us):
+            place.measurements = place.measurements[-1:]
+        elif len(place.measurements) < TRIES:
+            pause = PAUSE_SECONDS if slowdown > 1 + DRIFT else 0.0
+            place.step, place.resumes = Step.BUILT, time.monotonic() + pause
+            return
+        self._report_least_disturbed(place, report)
+
+    def _report_least_disturbed(self, place: Place, report: Callable[[Trial], None]) -> None:
+        assert place.candidate is not None
+        measurement, slowdown = min(place.measurements, key=lambda pair: pair[0].latency_us)
         seconds = time.monotonic() - place.started
-        report(Trial(place.candidate, chosen[0].latencies_us, seconds, slowdown=chosen[1]))
+        report(Trial(place.candidate, measurement.latencies_us, seconds, slowdown=slowdown))
 
     def _slowdown(self, measurement: Measurement) -> float:
         assert self._prepare is not None

@@ -38,7 +38,8 @@ class Winner:
     candidate: Candidate
     latencies_us: list[float]
     verification: Verification
-    proof: Proof
+    proof: Proof | None
+    """None where the machine code could not be read."""
 
     @property
     def latency_us(self) -> float:
@@ -109,12 +110,20 @@ def decide(
         try:
             verdict = bench.verify(candidate)
             if verdict.passed is not None:
-                return Winner(candidate, latencies[candidate_id], verdict.passed, bench.prove(candidate))
+                return Winner(candidate, latencies[candidate_id], verdict.passed, proof_of(bench, candidate))
         except EvaluationFailed as failure:
             reject(candidate, f"{failure.kind}: {failure.reason}")
             continue
         reject(candidate, verdict.mismatch or "not bit-exact")
     return None
+
+
+def proof_of(bench: Bench, candidate: Candidate) -> Proof | None:
+    """What is exact is served, whether or not its instructions can be counted."""
+    try:
+        return bench.prove(candidate)
+    except EvaluationFailed:
+        return None
 
 
 def interleaved(bench: Bench, candidates: list[Candidate]) -> dict[str, list[float]]:

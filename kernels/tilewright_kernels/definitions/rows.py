@@ -52,6 +52,12 @@ class RowShape:
         return cls(planes, channels, quads, vector, first, window, length)
 
 
+def planes_of(workload: Workload, dot: Dot) -> Planes:
+    """Results in NCHW."""
+    batch, height, width, channels = workload.in_nhwc.output_shape
+    return Planes(batch, 1, channels, height, width, workload.out_dtype, dot.lanes)
+
+
 def rows(workload: Workload, dot: Dot):
     """data and out NHWC or NCHW, weight (channel block, kernel height, plane, quad of row bytes, lane, 4).
 
@@ -69,7 +75,7 @@ def rows(workload: Workload, dot: Dot):
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
     whole_blocks, is_nchw = stores_blocks(workload, dot), workload.layout == "NCHW"
     out_shape = (N, OH, OW, BLOCKS, LANES) if whole_blocks else (N, OH, OW, OC)
-    planes = Planes(N, 1, OC, OH, OW, out_dtype, LANES)
+    planes = planes_of(workload, dot)
     if is_nchw:
         out_shape = planes.shape
 

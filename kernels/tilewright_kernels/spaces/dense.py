@@ -28,6 +28,7 @@ from tilewright_kernels.definitions.dense import (
     reads_data_directly,
     stores_blocks,
 )
+from tilewright_kernels.definitions.layouts import Planes
 from tilewright_kernels.dots import DOTS, Dot
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
@@ -85,6 +86,10 @@ class DenseSpace(StructuredSpace):
 
     def needs_stage(self, workload: Workload) -> bool:
         return not reads_data_directly(workload, self.dot)
+
+    def planes(self, workload: Workload) -> Planes:
+        """How results leave in NCHW."""
+        return NchwArrays(workload, self.dot).planes
 
     def stage_vector(self, workload: Workload) -> int:
         """How many bytes of the stage one copy moves: as many as are all inside the image or all outside."""
@@ -193,8 +198,8 @@ class DenseSpace(StructuredSpace):
         by_row = nest["rows"] if order.index("rows") < order.index("blocks") else nest["image"]
         self.attach_stage(sch, workload, target.threads, nest["image"], by_row)
         if workload.layout == "NCHW":
-            has_rows = NchwArrays(workload, self.dot).planes.has_rows
-            attach_turns(sch, workload, target.threads, by_row if has_rows else nest["image"])
+            by_row = by_row if self.planes(workload).has_rows else nest["image"]
+            attach_turns(sch, workload, target.threads, by_row)
         share_among_threads(sch, outer, target.threads, choice)
         keep_tile_in_registers(sch, self.dot.name)
         tile = [nest["rows_in_tile"], nest["columns_in_tile"]]

@@ -37,8 +37,8 @@ ORDERS = (
 
 MOST_TILE_ROWS = 4
 
-MOST_TAPS = 25
-"""Of a kernel that is unrolled whole."""
+MOST_ZIPS = 32
+"""Rows of quads that one row of outputs reads."""
 
 MOST_UNROLLED = 400
 """Dot products in a tile: more take long to compile and fill the instruction cache."""
@@ -55,8 +55,19 @@ class DepthwiseSpace(StructuredSpace):
     def covers(self, workload: Workload, isa: Isa) -> bool:
         is_depthwise = workload.in_channels == workload.groups == workload.out_channels > 1
         is_plain = workload.out_dtype in QUANTIZED_RANGE and not workload.residual
-        is_small = prod(workload.kernel_size) <= MOST_TAPS
-        return isa is self.isa and is_depthwise and is_plain and is_small and self._zips_little(workload)
+        return (
+            isa is self.isa and is_depthwise and is_plain and self._is_small(workload) and self._zips_little(workload)
+        )
+
+    def _is_small(self, workload: Workload) -> bool:
+        """A kernel that is unrolled whole, with the rows and columns between its taps."""
+        shape = self.shape(workload)
+        products = VECTORS * shape.outputs * workload.kernel_size[0] * shape.quads
+        return self._tile_rows(workload, 1) * shape.quads <= MOST_ZIPS and products <= MOST_UNROLLED
+
+    def _tile_rows(self, workload: Workload, rows: int) -> int:
+        """Rows of pixels that so many rows of outputs read."""
+        return (rows - 1) * workload.stride[0] + (workload.kernel_size[0] - 1) * workload.dilation[0] + 1
 
     def _zips_little(self, workload: Workload) -> bool:
         """Several quads a row that many outputs share are better made once and stored, as `lanewise` does it."""
@@ -108,7 +119,8 @@ class DepthwiseSpace(StructuredSpace):
             if chunk_rows % rows == 0
             for order in self._orders(workload, chunk_rows // rows)
         ]
-        return sorted(found, key=lambda choice: self._expected_cost(workload, choice))
+        shared = [each for each in found if chunks(workload, each["chunk_rows"]) >= target.threads]
+        return sorted(shared or found, key=lambda choice: self._expected_cost(workload, choice))
 
     def _orders(self, workload: Workload, row_tiles: int) -> list[int]:
         """Those that differ: without several blocks, or several row tiles, some are the same."""
@@ -128,13 +140,11 @@ class DepthwiseSpace(StructuredSpace):
         return tiles or [(1, 1)]
 
     def _staged_bytes(self, workload: Workload, chunk_rows: int) -> int:
-        shape, extent = self.shape(workload), (workload.kernel_size[0] - 1) * workload.dilation[0] + 1
-        rows = (chunk_rows - 1) * workload.stride[0] + extent
-        return rows * shape.row_bytes
+        return self._tile_rows(workload, chunk_rows) * self.shape(workload).row_bytes
 
     def _zips(self, workload: Workload, rows: int) -> float:
         """Rows of quads that are zipped for one row of outputs."""
-        return ((rows - 1) * workload.stride[0] + (workload.kernel_size[0] - 1) * workload.dilation[0] + 1) / rows
+        return self._tile_rows(workload, rows) / rows
 
     def _expected_cost(self, workload: Workload, choice: Choice) -> float:
         """Relative cycles: quads zipped more than once, rows copied more than once, copies that leave L1."""
@@ -194,6 +204,11 @@ class DepthwiseSpace(StructuredSpace):
         decision = None if choice is None else choice["order"]
         order = sch.sample_categorical(list(range(len(ORDERS))), [1 / len(ORDERS)] * len(ORDERS), decision=decision)
         return [loops[name] for name in ORDERS[int(sch.get(order))]]
+
+
+def chunks(workload: Workload, chunk_rows: int) -> int:
+    """What threads can share: images times chunks of rows."""
+    return workload.batch * workload.out_height // chunk_rows
 
 
 def keep_tile_in_registers(sch: Any, instruction: str) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.dense import DenseShape
-from tilewright_kernels.definitions.rows import RowShape, rows
+from tilewright_kernels.definitions.layouts import Planes
+from tilewright_kernels.definitions.rows import RowShape, planes_of, rows
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.dense import DenseSpace, pack_channels, place_stage
 
@@ -47,6 +48,9 @@ class RowsSpace(DenseSpace):
 
     def needs_stage(self, workload: Workload) -> bool:
         return True
+
+    def planes(self, workload: Workload) -> Planes:
+        return planes_of(workload, self.dot)
 
     def stage_vector(self, workload: Workload) -> int:
         return RowShape.of(workload, self.dot).vector

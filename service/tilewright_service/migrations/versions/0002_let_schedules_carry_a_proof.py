@@ -21,5 +21,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
-    shortened = sa.func.json_remove(document, "$.proof") if is_sqlite else sa.cast(document, JSONB()) - "proof"
+    without = sa.cast(document, JSONB()).op("-")(sa.literal("proof", sa.Text()))
+    shortened = sa.func.json_remove(document, "$.proof") if is_sqlite else without
     op.execute(schedules.update().values(document=sa.cast(shortened, sa.Text())))
