@@ -16,7 +16,7 @@ from tilewright_worker.verification import GuardedOutput
 from .cases import chosen_candidate, evolved_candidate, random_case
 from .references import HAS_EXACT_ONNX_RUNTIME, int64_result, onnx_runtime_result
 
-EXAMPLES, EXAMPLES_OF_LAYOUTS = 300, 120
+EXAMPLES, EXAMPLES_OF_LAYOUTS = 300, 80
 
 
 @st.composite
