@@ -264,8 +264,8 @@ def pack_channels(workload: Workload, values: Quantization, dot: Dot, groups: in
     zero_point = instruction_zero_point(workload, values, dot)
     folded = fold_zero_point(values, zero_point)
     return [
-        _in_blocks(folded, groups, dot.lanes),
-        _in_blocks(values.scale.astype(np.float32), groups, dot.lanes),
+        in_blocks(folded, groups, dot.lanes),
+        in_blocks(values.scale.astype(np.float32), groups, dot.lanes),
         np.array([zero_point], np.int32),
     ]
 
@@ -282,7 +282,7 @@ def fold_zero_point(values: Quantization, data_zero_point: int) -> Array:
     return folded
 
 
-def _in_blocks(channels: Array, groups: int, lanes: int) -> Array:
+def in_blocks(channels: Array, groups: int, lanes: int) -> Array:
     """(group, block, lane), the last block of each group filled up with zeros."""
     in_group = len(channels) // groups
     blocks = ceil(in_group / lanes)
@@ -323,11 +323,16 @@ def split_tail(sch: Any, lane: Any, channels: int, lanes: int) -> Any:
     return vector
 
 
+def sample_order(sch: Any, orders: Sequence[tuple[str, ...]], choice: Choice | None) -> tuple[str, ...]:
+    """One of the orders of loops: that of the choice, or one that MetaSchedule draws."""
+    decision = None if choice is None else choice["order"]
+    order = sch.sample_categorical(list(range(len(orders))), [1 / len(orders)] * len(orders), decision=decision)
+    return orders[int(sch.get(order))]
+
+
 def order_loops(sch: Any, nest: dict[str, Any], choice: Choice | None) -> tuple[str, ...]:
     """Order the outer loops, and put the register tile inside them; gives the names of the outer ones."""
-    decision = None if choice is None else choice["order"]
-    order = sch.sample_categorical(list(range(len(ORDERS))), [1 / len(ORDERS)] * len(ORDERS), decision=decision)
-    names = ORDERS[int(sch.get(order))]
+    names = sample_order(sch, ORDERS, choice)
     inner = [nest[name + "_in_tile"] for name in ("rows", "columns", "blocks")]
     sch.reorder(*(nest[name] for name in names), *inner)
     return names

@@ -23,7 +23,14 @@ from tilewright_kernels.definitions.depthwise import VECTORS, DepthwiseShape, de
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.numerics import QUANTIZED_RANGE, Array, Quantization
 from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
-from tilewright_kernels.spaces.dense import fold_zero_point, instruction_zero_point, share_turn, unroll_tile
+from tilewright_kernels.spaces.dense import (
+    fold_zero_point,
+    in_blocks,
+    instruction_zero_point,
+    sample_order,
+    share_turn,
+    unroll_tile,
+)
 from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.lanewise import split
 from tilewright_kernels.spaces.marks import mark
@@ -94,8 +101,8 @@ class DepthwiseSpace(StructuredSpace):
         folded = fold_zero_point(values, zero_point)
         return [
             np.ascontiguousarray(weight),
-            self._in_unpack_order(shape, _filled(folded, shape)),
-            self._in_unpack_order(shape, _filled(values.scale.astype(np.float32), shape)),
+            self._in_unpack_order(shape, in_blocks(folded, 1, shape.channels).ravel()),
+            self._in_unpack_order(shape, in_blocks(values.scale.astype(np.float32), 1, shape.channels).ravel()),
             np.array([zero_point], np.int32),
         ]
 
@@ -185,7 +192,8 @@ class DepthwiseSpace(StructuredSpace):
         image, row, group, block, output = sch.get_loops(sch.get_sblock("requantise"))
         chunk, rows, row_in_tile = split(sch, row, choice, "chunk_rows", "rows")
         groups, group_in_tile = split(sch, group, choice, "groups")
-        outer = self._ordered(sch, {"rows": rows, "groups": groups, "block": block}, choice)
+        loops = {"rows": rows, "groups": groups, "block": block}
+        outer = [loops[name] for name in sample_order(sch, ORDERS, choice)]
         sch.reorder(image, chunk, *outer, row_in_tile, group_in_tile, output)
         tile = outer[-1]
         sch.compute_at(sch.get_sblock("conv"), tile, preserve_unit_loops=True)
@@ -199,11 +207,6 @@ class DepthwiseSpace(StructuredSpace):
         keep_tile_in_registers(sch, self.dot.register_name)
         for loop in (*sch.get_loops(sch.get_sblock("zip"))[-4:], row_in_tile, group_in_tile, output):
             sch.unroll(loop)
-
-    def _ordered(self, sch: Any, loops: dict[str, Any], choice: Choice | None) -> list[Any]:
-        decision = None if choice is None else choice["order"]
-        order = sch.sample_categorical(list(range(len(ORDERS))), [1 / len(ORDERS)] * len(ORDERS), decision=decision)
-        return [loops[name] for name in ORDERS[int(sch.get(order))]]
 
 
 def chunks(workload: Workload, chunk_rows: int) -> int:
@@ -220,10 +223,3 @@ def keep_tile_in_registers(sch: Any, instruction: str) -> None:
     for loop in (kernel_row, quad, row, group, block, output, vector):
         sch.unroll(loop)
     mark(sch, lane, instruction)
-
-
-def _filled(channels: Array, shape: DepthwiseShape) -> Array:
-    """Zeros for the channels that the last block lacks."""
-    filled = np.zeros(shape.blocks * shape.channels, channels.dtype)
-    filled[: len(channels)] = channels
-    return filled
