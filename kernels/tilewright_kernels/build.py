@@ -16,6 +16,7 @@ from tilewright.contract.records import Trace
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa import llvm_target
+from tilewright_kernels.lowering import PIPELINE
 from tilewright_kernels.spaces import GenericSpace, Space, space_named
 from tilewright_kernels.spaces.marks import apply_marks
 
@@ -85,7 +86,7 @@ def compile_schedule(sch: Schedule, target: Target) -> tvm.runtime.Module:
     """Machine code in memory: no object file, no linker, so no compiler is needed on the machine."""
     instructed = sch.copy()
     apply_marks(instructed)
-    return tvm.tirx.build(instructed.mod, llvm_target(target.isa))
+    return tvm.tirx.build(instructed.mod, llvm_target(target.isa), PIPELINE)
 
 
 def build(workload: Workload, target: Target, candidate: Candidate) -> tvm.runtime.Module:

@@ -27,6 +27,7 @@ from tilewright_kernels.build import Candidate
 from tilewright_kernels.kernel import Kernel, PackedConv, load_kernel
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.threads import use_threads
+from tilewright_worker.cores import TASKS, pin_threads, scheduled_ns
 from tilewright_worker.evaluator import PR_SET_PDEATHSIG, fork_server
 from tilewright_worker.peers import PEERS, PeerConv
 
@@ -35,7 +36,6 @@ ONE_PIXEL = Workload(batch=1, in_channels=1, height=1, width=1, out_channels=1, 
 WARM_UP_SECONDS = 0.002
 SAMPLE_SECONDS = 0.006
 ANSWER_SECONDS = 120.0
-TASKS = Path("/proc/self/task")
 
 
 class ContestantFailed(Exception):
@@ -197,30 +197,9 @@ class Side:
         return conv
 
 
-def pin_threads(cores: frozenset[int]) -> None:
-    """The busiest threads of this process, each on a core of its own.
-
-    Left to itself the scheduler may keep two that spin on one core while the other idles, and a kernel then takes as
-    long as the slices of time that they take in turns.
-    """
-    threads = sorted(TASKS.iterdir(), key=lambda task: scheduled_ns(task)[0], reverse=True)
-    for task, core in zip(threads, sorted(cores), strict=False):
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), {core})
-
-
 def waited_seconds() -> float:
     """How long the threads of this process have waited for a core, all together."""
     return sum(scheduled_ns(task)[1] for task in TASKS.iterdir()) / 1e9
-
-
-def scheduled_ns(task: Path) -> tuple[int, int]:
-    """Time of a thread on a core, and time that it waited for one; zeros where the system does not tell."""
-    try:
-        running, waiting, _ = (task / "schedstat").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0, 0
-    return int(running), int(waiting)
 
 
 def one_pixel_values() -> Quantization:

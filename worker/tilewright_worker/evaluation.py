@@ -2,6 +2,7 @@
 """What happens inside an evaluator process: build a candidate, measure it, check it. It may crash; nobody else does."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from tilewright_kernels.peak import canary_us, peak_gmacs
 from tilewright_kernels.proof import assembly, prove
 from tilewright_kernels.threads import use_threads
 from tilewright_worker import verification
+from tilewright_worker.cores import pin_threads
 from tilewright_worker.measurement import Measurement
 
 GLANCE_US = 200.0
@@ -110,6 +112,9 @@ class Evaluation:
             tvm.runtime.tensor(residual_argument(kernel, self._residual)),
             tvm.runtime.tensor(self._out.reshape(kernel.out_shape)),
         ]
+        if self.target.threads > 1:
+            kernel.module["main"](*arguments)  # the threads that share it are started by their first call
+            pin_threads(os.sched_getaffinity(0))
         before_us = canary_us(self.target.isa)
         latencies_us = measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
         return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))

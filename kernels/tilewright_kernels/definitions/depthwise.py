@@ -163,11 +163,19 @@ def depthwise(workload: Workload, dot: Dot):
     def fill(source, data_zero_point, n, place, size=BYTES):
         T.buffer_store(source, T.broadcast(T.Cast("uint8", data_zero_point[0]), size), [n, places(place, size)])
 
+    def unread(q):
+        """What stands for a column that no tap of quad `q` reads.
+
+        Zipped with itself, the last of three makes LLVM trade each unpacking for two shuffles; with the first it does
+        not. One or two columns are better repeated: one shuffle then does the work of two unpackings.
+        """
+        return q * QUAD if taps - q * QUAD == QUAD - 1 else taps - 1
+
     def zip_pixels(quads, source, n, h, g, b):
-        """Four vectors of quads; columns that no tap reads repeat the last one that is."""
+        """Four vectors of quads; columns that no tap reads repeat one that is."""
         start = h * ROW + g * (OUTPUTS * stride * BLOCKS * BYTES) + b * BYTES
         for q in range(QUADS):
-            columns = [min(q * QUAD + tap, taps - 1) for tap in range(QUAD)]
+            columns = [column if column < taps else unread(q) for column in range(q * QUAD, (q + 1) * QUAD)]
             pixels = [source.vload([n, start + column * (BLOCKS * BYTES)], f"uint8x{BYTES}") for column in columns]
             for vector, value in enumerate(quads_of(pixels, BYTES)):
                 T.buffer_store(quads, value, [n, h, g, T.ramp(b * ZIPPED + (q * VECTORS + vector) * BYTES, 1, BYTES)])
