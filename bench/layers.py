@@ -94,9 +94,10 @@ def as_slice(text: str) -> slice:
 
 def measure(bench: Bench, contest: Contest, run: Run, workload: Workload, occurrences: int, most_trials: int) -> Layer:
     winner, trials, seconds = tune(bench, workload, run.target, most_trials)
+    peak_gmacs = bench.peak_gmacs(run.target.isa) * run.target.threads
     bench.close()  # nothing else runs while the sides are compared
     comparison = contest.compare(workload, winner.candidate)
-    limit = roofline(workload, run.peak_gmacs, run.levels)
+    limit = roofline(workload, peak_gmacs, run.levels)
     gmacs = workload.macs / comparison.ours_us / 1e3
     return Layer(
         name=workload.name,
@@ -108,7 +109,8 @@ def measure(bench: Bench, contest: Contest, run: Run, workload: Workload, occurr
         tuning_seconds=seconds,
         latency_us=comparison.ours_us,
         gmacs=gmacs,
-        share_of_peak=gmacs / run.peak_gmacs,
+        peak_gmacs=peak_gmacs,
+        share_of_peak=gmacs / peak_gmacs,
         roofline=limit,
         share_of_roofline=limit.least_us / comparison.ours_us,
         peers=comparison.peers,

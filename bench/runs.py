@@ -28,6 +28,8 @@ class Layer:
     tuning_seconds: float
     latency_us: float
     gmacs: float
+    peak_gmacs: float
+    """Of all threads together, measured right before the comparison: the clock wanders by some 4% within minutes."""
     share_of_peak: float
     roofline: Roofline
     share_of_roofline: float
@@ -51,7 +53,7 @@ class Run:
     missing: dict[str, str]
     """Peers that were left out, and why."""
     peak_gmacs: float
-    """Of all threads together: the measured one of a core, times the threads."""
+    """Of all threads together, at the start of the run: the measured one of a core, times the threads."""
     levels: list[Level]
     layers: list[Layer]
 

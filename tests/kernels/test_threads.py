@@ -46,9 +46,7 @@ def test_callers_on_several_threads_do_not_meet() -> None:
     wrong: list[int] = []
 
     def call(index: int) -> None:
-        for _ in range(500):
-            if not np.array_equal(convs[index](cases[index].data), expected[index]):
-                wrong.append(index)
+        wrong.extend(index for _ in range(500) if not np.array_equal(convs[index](cases[index].data), expected[index]))
 
     callers = [threading.Thread(target=call, args=(index,)) for index in range(len(cases))]
     for caller in callers:

@@ -33,6 +33,10 @@ SAMPLE_US = 1_000.0
 """One repeat lasts about this long, less where calling takes long, so that clock and interrupts do not count."""
 
 
+CACHE_LINE, PAST_LINE = 64, 16
+"""In bytes."""
+
+
 @dataclass(frozen=True)
 class Prepare:
     """Forget the last workload, and make ready for this one."""
@@ -94,7 +98,11 @@ class Evaluation:
         self._values = random_values(self.workload, random)
         self._data = verification.random_data(self.workload, random)
         self._residual = verification.random_residual(self.workload, random)
-        self._out = np.empty(self.workload.output_shape, self.workload.out_dtype)
+        self._data, self._out = (
+            straddling(self._data),
+            straddling(np.zeros(self.workload.output_shape, self.workload.out_dtype)),
+        )
+        self._residual = None if self._residual is None else straddling(self._residual)
         if self.target.threads > 1:
             use_threads(self.target.threads)
         canary_us(self.target.isa)  # compiled before a trial waits for it
@@ -107,10 +115,10 @@ class Evaluation:
     def measure(self, command: Measure) -> Measurement:
         kernel = self._kernels[command.candidate_id]
         arguments = [
-            tvm.runtime.tensor(self._data.reshape(kernel.data_shape)),
+            self._data.reshape(kernel.data_shape),
             *kernel.arguments(self._values),
-            tvm.runtime.tensor(residual_argument(kernel, self._residual)),
-            tvm.runtime.tensor(self._out.reshape(kernel.out_shape)),
+            residual_argument(kernel, self._residual),
+            self._out.reshape(kernel.out_shape),
         ]
         if self.target.threads > 1:
             kernel.module["main"](*arguments)  # the threads that share it are started by their first call
@@ -132,6 +140,18 @@ class Evaluation:
 def residual_argument(kernel: Kernel, residual: Array | None) -> Array:
     """What the compiled function gets as residual; one unused element where the workload has none."""
     return np.zeros(1, kernel.workload.residual_dtype) if residual is None else residual.reshape(kernel.out_shape)
+
+
+def straddling(array: Array) -> Array:
+    """A copy where NumPy has large arrays: 16 bytes past the start of a cache line.
+
+    There vectors lie across two lines, and threads that write next to each other meet in one.
+    """
+    room: Array = np.zeros(array.nbytes + 2 * CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE + PAST_LINE
+    copy: Array = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def measured_us(module: Any, arguments: list[Any], repeats: int, cutoff_us: float) -> list[float]:

@@ -1,8 +1,8 @@
 # mypy: ignore-errors
 """A convolution over many channels, laid out for a four-way dot-product instruction; groups stand side by side."""
 
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
+from math import ceil, prod
 
 from tvm import tirx
 from tvm.script import tirx as T
@@ -11,10 +11,20 @@ from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels.definitions.epilogue import added_shape, requantise, residual_addend
 from tilewright_kernels.definitions.layouts import Planes, enter, leave, part, turned_quads
 from tilewright_kernels.dots import Dot
+from tilewright_kernels.factors import divisors
 from tilewright_kernels.vectors import LANE_BYTES
 
 MOST_ROW_PIXELS = 128
 """Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
+
+
+MOST_SQUARE_PIXELS = 8
+"""Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
+
+FEW_REGISTERS = 16
+
+ENOUGH_SUMS = 8
+"""Fewer cannot hide the 4-5 cycles of a dot product issued twice a cycle."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,9 @@ class DenseShape:
     """Of one group, as are the blocks."""
     channel_blocks: int
     lanes: int
+    parts: int = 1
+    """Sums that each output is made of, by the quads that they take in turn: two where the output has too few pixels
+    for the registers to hold enough sums."""
 
     @classmethod
     def of(cls, workload: Workload, dot: Dot) -> "DenseShape":
@@ -38,10 +51,24 @@ class DenseShape:
         quads, blocks = ceil(group_in(workload) / dot.products), ceil(group_out(workload) / dot.lanes)
         lanes = dot.lanes
         batch, height, width = workload.batch, workload.height, workload.width
+        out_height, out_width = workload.out_height, workload.out_width
         if is_pointwise(workload):
-            batch, rows, pixels = pixel_rows(workload)
-            return cls(batch, groups, rows, pixels, rows, pixels, quads, blocks, lanes)
-        return cls(batch, groups, height, width, workload.out_height, workload.out_width, quads, blocks, lanes)
+            batch, height, width = pixel_rows(workload)
+            out_height, out_width = height, width
+        whole = cls(batch, groups, height, width, out_height, out_width, quads, blocks, lanes)
+        is_short = dot.accumulates and max(map(prod, whole.tiles(dot.registers))) < ENOUGH_SUMS
+        return replace(whole, parts=2) if is_short and dot.registers == FEW_REGISTERS and quads % 2 == 0 else whole
+
+    def tiles(self, registers: int) -> list[tuple[int, int, int]]:
+        """(rows, columns, blocks) of which every sum, the weights of each block and one broadcast fit the registers."""
+        return [
+            (rows, columns, blocks)
+            for columns in divisors(self.out_width)
+            for rows in divisors(self.out_height)
+            if rows == 1 or rows * columns <= MOST_SQUARE_PIXELS or columns == self.out_width
+            for blocks in divisors(self.channel_blocks)
+            if rows * columns * blocks * self.parts + blocks + 1 <= registers
+        ]
 
 
 def is_pointwise(workload: Workload) -> bool:
@@ -227,7 +254,7 @@ def dense(workload: Workload, dot: Dot):
     top, left, _, _ = workload.padding
     PH, PW = arrays.padded
     QUAD, operand = dot.products, dot.data_dtype
-    QUADS, BLOCKS, LANES = shape.channel_quads, shape.channel_blocks, shape.lanes
+    QUADS, BLOCKS, LANES, PARTS = shape.channel_quads, shape.channel_blocks, shape.lanes, shape.parts
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
     whole_blocks, is_nchw = stores_blocks(workload, dot), workload.layout == "NCHW"
     is_direct = reads_data_directly(workload, dot) and workload.layout == "NCHW16c"
@@ -245,6 +272,14 @@ def dense(workload: Workload, dot: Dot):
     def read(source, n, h, w, g, q, kh, kw, i):
         """The data of a product."""
         return source.vload(arrays.source(n, h * SH + kh * DH, w * SW + kw * DW, g, q, i))
+
+    def first_sum(bias, g, b, p, lane):
+        """The bias is in one of the parts."""
+        start = bias[g, b, lane]
+        return start if PARTS == 1 else T.if_then_else(p == 0, start, 0)
+
+    def whole_sum(total, n, g, h, w, b, lane):
+        return sum((total[n, g, h, w, p, b, lane] for p in range(1, PARTS)), total[n, g, h, w, 0, b, lane])
 
     def addend(residual, addition, n, h, w, g, b, lane):
         if not workload.residual:
@@ -269,7 +304,7 @@ def dense(workload: Workload, dot: Dot):
         T.func_attr({"tirx.noalias": True})
         if not is_direct:
             source = T.sblock_alloc_buffer(arrays.source_shape, operand)
-        total = T.sblock_alloc_buffer((N, G, OH, OW, BLOCKS, LANES), "int32", scope="local")
+        total = T.sblock_alloc_buffer((N, G, OH, OW, PARTS, BLOCKS, LANES), "int32", scope="local")
         if is_nchw:
             for n, g, h, q, whole in T.grid(N, G, PH, QUADS, 1):
                 with T.sblock("stage"):
@@ -285,22 +320,24 @@ def dense(workload: Workload, dot: Dot):
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(arrays.planes.buffer_shape, workload.residual_dtype)
             enter(arrays.planes, residual, added)
-        for n, g, h, w, b, lane, kh, kw, q, i in T.grid(N, G, OH, OW, BLOCKS, LANES, KH, KW, QUADS, QUAD):
+        for n, g, h, w, p, b, lane, kh, kw, q, i in T.grid(
+            N, G, OH, OW, PARTS, BLOCKS, LANES, KH, KW, QUADS // PARTS, QUAD
+        ):
             with T.sblock("conv"):
-                vn, vg, vh, vw, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
-                    "SSSSSSRRRR", [n, g, h, w, b, lane, kh, kw, q, i]
+                vn, vg, vh, vw, vp, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
+                    "SSSSSSSRRRR", [n, g, h, w, p, b, lane, kh, kw, q, i]
                 )
                 # Without the bias: an update block that reads more than the instruction does cannot be tensorized.
                 T.reads(
-                    read(data if is_direct else source, vn, vh, vw, vg, vq, vkh, vkw, vi),
-                    weight[vg, vb, vkh, vkw, vq, vl, vi],
+                    read(data if is_direct else source, vn, vh, vw, vg, vq * PARTS + vp, vkh, vkw, vi),
+                    weight[vg, vb, vkh, vkw, vq * PARTS + vp, vl, vi],
                 )
-                T.writes(total[vn, vg, vh, vw, vb, vl])
+                T.writes(total[vn, vg, vh, vw, vp, vb, vl])
                 with T.init():
-                    total[vn, vg, vh, vw, vb, vl] = bias[vg, vb, vl]
-                total[vn, vg, vh, vw, vb, vl] = total[vn, vg, vh, vw, vb, vl] + T.cast(
-                    read(data if is_direct else source, vn, vh, vw, vg, vq, vkh, vkw, vi), "int32"
-                ) * T.cast(weight[vg, vb, vkh, vkw, vq, vl, vi], "int32")
+                    total[vn, vg, vh, vw, vp, vb, vl] = first_sum(bias, vg, vb, vp, vl)
+                total[vn, vg, vh, vw, vp, vb, vl] = total[vn, vg, vh, vw, vp, vb, vl] + T.cast(
+                    read(data if is_direct else source, vn, vh, vw, vg, vq * PARTS + vp, vkh, vkw, vi), "int32"
+                ) * T.cast(weight[vg, vb, vkh, vkw, vq * PARTS + vp, vl, vi], "int32")
         if whole_blocks:
             if is_nchw:
                 result = T.sblock_alloc_buffer(arrays.planes.buffer_shape, out_dtype)
@@ -311,7 +348,7 @@ def dense(workload: Workload, dot: Dot):
                         result if is_nchw else out,
                         requantise(
                             workload,
-                            total[vn, vg, vh, vw, vb, vl],
+                            whole_sum(total, vn, vg, vh, vw, vb, vl),
                             scale[vg, vb, vl],
                             output,
                             addend(
@@ -329,7 +366,7 @@ def dense(workload: Workload, dot: Dot):
                     vn, vg, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
                     result[vn, vg, vh, vw, vb, vl] = requantise(
                         workload,
-                        total[vn, vg, vh, vw, vb, vl],
+                        whole_sum(total, vn, vg, vh, vw, vb, vl),
                         scale[vg, vb, vl],
                         output,
                         addend(added if is_nchw and workload.residual else residual, addition, vn, vh, vw, vg, vb, vl),

@@ -126,9 +126,12 @@ def rows(workload: Workload, dot: Dot):
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
             enter(planes, residual, added)
-        for n, h, w, b, lane, kh, p, q, i in T.grid(N, OH, OW, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
+        # `part` stands where dense has several sums an output: one space schedules both.
+        for n, h, w, part, b, lane, kh, p, q, i in T.grid(N, OH, OW, 1, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
             with T.sblock("conv"):
-                vn, vh, vw, vb, vl, vkh, vp, vq, vi = T.axis.remap("SSSSSRRRR", [n, h, w, b, lane, kh, p, q, i])
+                vn, vh, vw, _, vb, vl, vkh, vp, vq, vi = T.axis.remap(
+                    "SSSSSSRRRR", [n, h, w, part, b, lane, kh, p, q, i]
+                )
                 T.reads(
                     source[vn, vh * SH + vkh * DH, vp, WINDOW + vw * STEP + vq * QUAD + vi],
                     weight[vb, vkh, vp, vq, vl, vi],

@@ -20,6 +20,7 @@ from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels import intrinsics
 from tilewright_kernels.definitions.dense import (
+    ENOUGH_SUMS,
     DenseShape,
     NchwArrays,
     dense,
@@ -32,7 +33,6 @@ from tilewright_kernels.definitions.layouts import Planes
 from tilewright_kernels.dots import DOTS, Dot
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
-from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace
 
@@ -52,9 +52,6 @@ NARROWING_CYCLES = {1: 2.2, 2: 1.6, 4: 1.4}
 FIRST_LEVEL_BYTES = 32 * 1024
 SECOND_LEVEL_BYTES_A_CYCLE = 32
 """Weights of a tile that do not fit the first-level cache come from the second for every tile again."""
-
-MOST_SQUARE_PIXELS = 8
-"""Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
 
 CACHE_LINE = 64
 FEW_LINES = 4
@@ -108,39 +105,35 @@ class DenseSpace(StructuredSpace):
         return sorted(apart or found, key=lambda choice: self._expected_cost(workload, choice))
 
     def _tiles(self, shape: DenseShape) -> list[tuple[int, int, int]]:
-        """Register tiles: every sum, the weights of each block and one broadcast have to fit the register file."""
-        tiles = [
-            (rows, columns, blocks)
-            for columns in divisors(shape.out_width)
-            for rows in divisors(shape.out_height)
-            if rows == 1 or rows * columns <= MOST_SQUARE_PIXELS or columns == shape.out_width
-            for blocks in divisors(shape.channel_blocks)
-            if rows * columns * blocks + blocks + 1 <= self.dot.registers
-        ]
-        # Fewer than 8 sums cannot hide the 4-5 cycles of a dot product issued twice a cycle.
-        enough = min(max(map(prod, tiles)), 8)
-        return [tile for tile in tiles if prod(tile) >= enough]
+        """Register tiles with sums enough, as far as there are any."""
+        tiles = shape.tiles(self.dot.registers)
+        enough = min(max(map(prod, tiles)) * shape.parts, ENOUGH_SUMS)
+        return [tile for tile in tiles if prod(tile) * shape.parts >= enough]
 
     def _expected_cost(self, workload: Workload, choice: Choice) -> float:
         """Cycles a dot product in a simple model: loads and dot products compete for two ports each."""
         rows, columns, blocks, order = (choice[name] for name in ("rows", "columns", "blocks", "order"))
         sums, loads = rows * columns * blocks, rows * columns + blocks
         products = workload.reduction / self.dot.products
-        cost = max(sums / 2, loads / 2, LATENCY_CYCLES, self._weight_cycles(blocks, products)) / sums
+        latency = LATENCY_CYCLES / self.shape(workload).parts
+        cost = max(sums / 2, loads / 2, latency, self._weight_cycles(blocks, products)) / sums
         cost += NARROWING_CYCLES[gcd(blocks, 4)] / products
         if rows > 1:
             cost *= 1.02
         return float(cost * (1 + 0.02 * abs(order - (0 if products > 128 else 1))))
 
     def _shares_lines(self, workload: Workload, choice: Choice, threads: int) -> bool:
-        """Whether threads cut up the channels of a pixel inside cache lines, which then wander between their cores."""
+        """Whether threads cut up the channels of a pixel inside cache lines, which then wander between their cores.
+
+        The caller's memory starts anywhere, so a cut may be inside a line wherever it is.
+        """
         extents = outer_extents(self.shape(workload), choice["rows"], choice["columns"], choice["blocks"])
         names = ORDERS[choice["order"]][: choice["shared"]]
         if workload.layout != "NHWC" or "blocks" not in names or extents["blocks"] == 1:
             return False
         pieces = prod(extents[name] for name in names[: names.index("blocks")])
         bytes_of_thread = workload.out_channels * np.dtype(workload.out_dtype).itemsize / threads
-        return pieces < threads and bytes_of_thread < FEW_LINES * CACHE_LINE and bytes_of_thread % CACHE_LINE != 0
+        return pieces < threads and bytes_of_thread < FEW_LINES * CACHE_LINE
 
     def _weight_cycles(self, blocks: int, products: float) -> float:
         """To fetch one vector of weights a block, where the tile's weights leave the first-level cache."""
@@ -167,7 +160,7 @@ class DenseSpace(StructuredSpace):
             float(rows),
             float(columns),
             float(blocks),
-            float(sums),
+            float(sums * shape.parts),
             (pixels + blocks) / sums,
             float(pixels),
             float(gcd(blocks, 4)),
@@ -384,11 +377,11 @@ def place_stage(sch: Any, image: Any | None, threads: int, vector: int) -> None:
 def keep_tile_in_registers(sch: Any, instruction: str) -> None:
     """The register tile inside the reduction, each of its sums one accumulator of the instruction."""
     conv = sch.get_sblock("conv")
-    row, column, block, lane, kernel_row, kernel_column, quad, byte = sch.get_loops(conv)[-8:]
-    sch.reorder(kernel_row, kernel_column, quad, row, column, block, lane, byte)
+    row, column, part, block, lane, kernel_row, kernel_column, quad, byte = sch.get_loops(conv)[-9:]
+    sch.reorder(kernel_row, kernel_column, quad, part, row, column, block, lane, byte)
     start = sch.decompose_reduction(conv, kernel_row)
-    unroll_tile(sch, start)
-    for loop in (row, column, block):
+    unroll_tile(sch, start, loops=5)
+    for loop in (part, row, column, block):
         sch.unroll(loop)
     mark(sch, lane, instruction)
 

@@ -21,6 +21,7 @@ from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.depthwise import VECTORS, DepthwiseShape, depthwise
 from tilewright_kernels.dots import DOTS
+from tilewright_kernels.factors import divisors
 from tilewright_kernels.numerics import QUANTIZED_RANGE, Array, Quantization
 from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
 from tilewright_kernels.spaces.dense import (
@@ -31,7 +32,6 @@ from tilewright_kernels.spaces.dense import (
     share_turn,
     unroll_tile,
 )
-from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.lanewise import split
 from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace

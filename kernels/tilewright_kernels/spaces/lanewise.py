@@ -22,6 +22,7 @@ from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.lanewise import LaneShape, lanewise, stores_vectors
 from tilewright_kernels.dots import DOTS
+from tilewright_kernels.factors import divisors
 from tilewright_kernels.numerics import Array, Quantization
 from tilewright_kernels.spaces.decisions import Tiles, read_choice
 from tilewright_kernels.spaces.dense import (
@@ -32,7 +33,6 @@ from tilewright_kernels.spaces.dense import (
     split_tail,
     unroll_tile,
 )
-from tilewright_kernels.spaces.factors import divisors
 from tilewright_kernels.spaces.marks import mark
 from tilewright_kernels.spaces.space import Choice, StructuredSpace
 
