@@ -16,6 +16,7 @@ TilewrightError
     ├── ServerUnreachable         nobody answers at this address
     ├── UnexpectedAnswer          somebody else answers at this address
     ├── NoSchedule                nothing is known for this workload yet, and `strict` was asked for
+    ├── ForeignSchedule           a schedule that another version published, and this one cannot build
     ├── JobFailed
     ├── JobCancelled
     └── WaitTimeout               the job did not end in the time that `wait` was given
@@ -126,6 +127,10 @@ class UnexpectedAnswer(ClientError):
 
 class NoSchedule(ClientError):
     code, title = "no-schedule", "No schedule is known yet"
+
+
+class ForeignSchedule(ClientError):
+    code, title = "foreign-schedule", "The schedule is of another version"
 
 
 class JobFailed(ClientError):

@@ -11,7 +11,7 @@ from tilewright.contract.jobs import DEFAULT_TRIALS, Job
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
-from tilewright.errors import NoSchedule, ServerUnreachable, Unavailable
+from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
 from tilewright.http import Client
 from tilewright.job_handle import JobHandle
 from tilewright.requests import job_request, lookup
@@ -96,7 +96,8 @@ class Hub:
         """The best-known kernel of this host, built.
 
         Without a schedule, or without a service, it is the default kernel, slower and just as exact, with a warning;
-        if `strict`, `NoSchedule` or `ServerUnreachable` is raised instead.
+        if `strict`, `NoSchedule`, `ForeignSchedule` or `ServerUnreachable` is raised instead. More `threads` than one
+        hold for all kernels of the process.
         """
         from tilewright_kernels.host import this_host
         from tilewright_kernels.kernel import load_kernel
@@ -104,12 +105,12 @@ class Hub:
         parsed, host = parse_workload(workload), this_host()
         try:
             schedule = self._schedule_for(host, parsed, threads)
-        except (NoSchedule, ServerUnreachable, Unavailable) as error:
+            return load_kernel(parsed, schedule.target, schedule)
+        except (NoSchedule, ForeignSchedule, ServerUnreachable, Unavailable) as error:
             if strict:
                 raise
             warnings.warn(f"using the default kernel of {parsed.name}: {error}", stacklevel=2)
             return load_kernel(parsed, Target(isa=host.isas[0], threads=threads), None)
-        return load_kernel(parsed, schedule.target, schedule)
 
     def database(self, threads: int = 1) -> AbstractContextManager[Any]:
         """A MetaSchedule database of this host's schedules, to be used as TVM's own compile flow does."""

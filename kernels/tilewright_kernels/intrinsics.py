@@ -6,6 +6,7 @@ compiles; every candidate that used it failed, and only scalar code survived. Th
 """
 
 import itertools
+from functools import cache, partial
 
 from tvm import tirx
 from tvm.s_tir import TensorIntrin
@@ -248,17 +249,24 @@ def _row(buffer, group, as_dtype="float32"):
     return vector if buffer.dtype == as_dtype else T.Cast(f"{as_dtype}x16", vector)
 
 
-def register() -> None:
-    """Make the intrinsics known to TVM; whatever replays a trace in this process needs them. Idempotent."""
+def _factories():
+    """What makes the description and the body of each intrinsic, by name."""
+    found = {}
     for dot in DOTS.values():
-        TensorIntrin.register(dot.name, _dot_description(dot), _dot_implementation(dot), override=True)
+        found[dot.name] = partial(_dot_description, dot), partial(_dot_implementation, dot)
         for name, scope in ((dot.lane_name, "global"), (dot.register_name, "local")):
-            description, implementation = _lane_dot_description(dot, scope), _lane_dot_implementation(dot, scope)
-            TensorIntrin.register(name, description, implementation, override=True)
+            found[name] = partial(_lane_dot_description, dot, scope), partial(_lane_dot_implementation, dot, scope)
     for out_dtype, groups in itertools.product(NARROWED, (2, 4)):
-        for is_apart, (describe, implement) in NARROWING.items():
-            functions = describe(out_dtype, groups), implement(out_dtype, groups)
-            TensorIntrin.register(_narrow(out_dtype, groups, is_apart), *functions, override=True)
+        for is_apart, makers in NARROWING.items():
+            found[_narrow(out_dtype, groups, is_apart)] = tuple(partial(make, out_dtype, groups) for make in makers)
+    return found
+
+
+@cache
+def require(name: str) -> None:
+    """Make an intrinsic known to TVM, once in a process. Parsing one takes 0.1 s, so nobody parses all."""
+    describe, implement = _factories()[name]
+    TensorIntrin.register(name, describe(), implement(), override=True)
 
 
 def dot_loop(dot, chains, rounds):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright.errors import InvalidRequest
+from tilewright.errors import ForeignSchedule, InvalidRequest
 from tilewright_kernels.build import Candidate, argument_shapes, build, default_candidate
 from tilewright_kernels.numerics import QUANTIZED_RANGE, Array, Quantization, output_limits
 from tilewright_kernels.spaces import space_named, space_of
@@ -128,14 +128,20 @@ def as_numpy(x: Any) -> Array:
 
 
 def load_kernel(workload: Workload, target: Target, schedule: Schedule | None = None) -> Kernel:
-    """Build the kernel of a published schedule, or the default one when there is none."""
+    """Build the kernel of a published schedule, or the default one when there is none.
+
+    Raises ForeignSchedule for one that this version cannot build.
+    """
     if target.threads > 1:
         use_threads(target.threads)
     if schedule is None:
-        candidate = default_candidate(workload, space_of(workload, target.isa), target)
-    else:
-        candidate = Candidate(schedule.space, schedule.trace)
-    return Kernel(workload, target, candidate, schedule)
+        return Kernel(workload, target, default_candidate(workload, space_of(workload, target.isa), target))
+    try:
+        return Kernel(workload, target, Candidate(schedule.space, schedule.trace), schedule)
+    except Exception as error:  # whatever TVM raises for a trace that does not fit the definition
+        raise ForeignSchedule(
+            f"schedule {schedule.id} of {workload.name} does not fit this version of Tilewright; tune it again"
+        ) from error
 
 
 def checked_values(

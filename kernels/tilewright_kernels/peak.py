@@ -19,7 +19,6 @@ CHAINS = {True: 12, False: 6}
 CANARY_RUNS, CANARY_REPEATS = 50, 3
 
 
-@cache
 def peak_gmacs(isa: Isa, repeats: int = 15) -> float:
     """10^9 multiply-adds per second of one core, on the core that the caller runs on; the best of `repeats` runs."""
     dot = DOTS[isa]

@@ -132,6 +132,23 @@ def test_load_falls_back_to_the_default_kernel_and_says_so(hub: tilewright.Hub, 
 
 
 @pytest.mark.usefixtures("_kernels")
+def test_load_falls_back_when_the_schedule_is_of_another_version(
+    hub: tilewright.Hub, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_kernel(workload: Any, target: Target, published: Any) -> Any:
+        if published is not None:
+            raise errors.ForeignSchedule("schedule 1 does not fit")
+        return workload, target
+
+    monkeypatch.setattr(sys.modules["tilewright_kernels.kernel"], "load_kernel", load_kernel)
+    server.replies(Reply(200, {"items": [schedule()]}), Reply(200, {"items": [schedule()]}))
+    with pytest.warns(UserWarning, match="does not fit"):
+        _, target = hub.load(CONV)  # type: ignore[misc]
+    assert target == Target(isa=Isa.AVX512_VNNI)
+    with pytest.raises(errors.ForeignSchedule):
+        hub.load(CONV, strict=True)
+
+
 def test_load_works_without_a_service() -> None:
     with pytest.warns(UserWarning, match="no service answers") as caught:
         tilewright.connect(DOWN).load(CONV)

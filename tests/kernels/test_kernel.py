@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Workload
-from tilewright.errors import InvalidRequest
-from tilewright_kernels.kernel import Kernel
+from tilewright.contract import Schedule, Workload
+from tilewright.errors import ForeignSchedule, InvalidRequest
+from tilewright_kernels.kernel import Kernel, load_kernel
+from tilewright_kernels.spaces import space_of
 
-from .cases import default_kernel, random_case
+from .cases import default_kernel, host_target, random_case
 from .references import int64_result
 
 CONV = Workload(batch=1, in_channels=8, height=5, width=6, out_channels=20, kernel_size=(3, 3), padding=(1, 1, 1, 1))
 WEIGHT = np.ones(CONV.weight_shape, np.int8)
 DATA = np.ones(CONV.input_shape, np.uint8)
+TARGET = host_target()
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,13 @@ def test_a_packed_convolution_equals_the_reference(kernel: Kernel) -> None:
     for seed in range(5):
         case = random_case(CONV, seed)
         np.testing.assert_array_equal(case.run(kernel), int64_result(case))
+
+
+def test_a_schedule_that_does_not_fit_is_named() -> None:
+    trace = [[["GetSBlock", [], ["no such block", "main"], ["b0"]]], []]
+    schedule = Schedule.model_construct(id=7, space=space_of(CONV, TARGET.isa).name, trace=trace)
+    with pytest.raises(ForeignSchedule, match=f"schedule 7 of {CONV.name} does not fit"):
+        load_kernel(CONV, TARGET, schedule)
 
 
 def test_out_is_filled_and_given_back(kernel: Kernel) -> None:

@@ -240,6 +240,16 @@ def test_two_threads_give_the_same_result_as_one(workload: Workload) -> None:
     np.testing.assert_array_equal(case.run(default_kernel(workload, threads=2)), int64_result(case))
 
 
+@pytest.mark.parametrize(("channels", "may_split"), [(128, False), (512, True)])
+def test_two_threads_do_not_split_the_channels_of_a_pixel_inside_few_cache_lines(
+    channels: int, may_split: bool
+) -> None:
+    workload = Workload(batch=1, in_channels=64, height=8, width=8, out_channels=channels, kernel_size=(1, 1))
+    choices = structured(workload).choices(workload, Target(isa=TARGET.isa, threads=2))
+    blocks_first = [choice for choice in choices if choice["order"] == 0 and choice["shared"] < 3]
+    assert any(choice["blocks"] < channels // 16 for choice in blocks_first) == may_split
+
+
 @RUNS_VNNI
 @EACH_WORKLOAD
 def test_the_dot_product_instruction_is_in_the_code(workload: Workload) -> None:

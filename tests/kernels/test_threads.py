@@ -1,6 +1,9 @@
-"""The team of threads that kernels share: the same results however many there are, and whoever else calls."""
+"""The crew of threads that kernels share: the same results however many there are, and whoever else calls."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -56,17 +59,55 @@ def test_callers_on_several_threads_do_not_meet() -> None:
     assert not wrong
 
 
-def test_a_forked_process_has_a_team_of_its_own() -> None:
+def test_a_forked_process_has_a_crew_of_its_own() -> None:
     case = random_case(CONV, 5)
     conv, expected = packed(case), int64_result(case)
     conv(case.data)
     child = os.fork()
     if child == 0:
-        same = all(np.array_equal(conv(case.data), expected) for _ in range(50))
-        hired = len(os.listdir("/proc/self/task"))
-        os._exit(0 if same and hired == THREADS else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        code = 1
+        try:
+            same = all(np.array_equal(conv(case.data), expected) for _ in range(50))
+            code = 0 if same and len(os.listdir("/proc/self/task")) == THREADS else 2
+        finally:
+            os._exit(code)
+    assert exit_code(child, seconds=20) == 0
     np.testing.assert_array_equal(conv(case.data), expected)
+
+
+def exit_code(child: int, seconds: float) -> int:
+    """Of a forked process, which is killed if it does not end in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_no_call_is_missed_while_members_fall_asleep() -> None:
+    case = random_case(CONV, 7)
+    conv, expected = packed(case), int64_result(case)
+    random = np.random.default_rng(7)
+    for _ in range(300):
+        np.testing.assert_array_equal(conv(case.data), expected)
+        time.sleep(random.uniform(0.0005, 0.006))  # around the time that members spin
+
+
+def test_a_process_may_end_while_members_still_spin() -> None:
+    code = f"""
+import numpy as np
+from tilewright.contract import Target, Workload
+from tilewright_kernels.kernel import load_kernel
+
+workload = Workload.model_validate_json({CONV.model_dump_json()!r})
+kernel = load_kernel(workload, Target(isa={host_isas()[0].value!r}, threads=3))
+kernel.pack(np.ones(workload.weight_shape, np.int8))(np.ones(workload.input_shape, np.uint8))
+"""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
 def test_idle_members_sleep_and_wake() -> None:
@@ -81,6 +122,6 @@ def test_idle_members_sleep_and_wake() -> None:
 
 
 @pytest.mark.parametrize("threads", [0, -1, MOST_THREADS + 1])
-def test_a_team_has_at_least_the_caller_and_a_limit(threads: int) -> None:
+def test_a_crew_has_at_least_the_caller_and_a_limit(threads: int) -> None:
     with pytest.raises(ValueError, match=f"{threads} threads"):
         use_threads(threads)

@@ -8,22 +8,59 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tilewright.contract import FailureKind, Isa
+from tilewright.contract import FailureKind, Isa, Target
 from tilewright_worker import trials
 from tilewright_worker.cores import Cores
-from tilewright_worker.evaluation import Measure
+from tilewright_worker.evaluation import Build, Evaluation, Measure, Prepare
 from tilewright_worker.evaluator import Evaluator
 from tilewright_worker.measurement import DRIFT, NEAR, WIDE, Measurement, Pace, is_suspect
 from tilewright_worker.trials import PAUSE_SECONDS, TRIES, Bench, Trial
 
-from .examples import DENSE, TARGET, tiled
+from .examples import DENSE, TARGET, good_candidate, tiled
 
+WITH_RESIDUAL = DENSE.model_copy(update={"residual": True})
 STEADY = Measurement([100.0] * 7, 10.0)
 SPIN = "import os, sys\nos.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(',')})\nwhile True: pass"
+
+
+def test_measured_memory_straddles_cache_lines() -> None:
+    received: list[Any] = []
+
+    class Recorded:
+        """A module whose function notes what it is called with."""
+
+        def __getitem__(self, name: str) -> Any:
+            return lambda *arguments: received.append(arguments)
+
+        def time_evaluator(self, *_: Any, number: int, repeat: int) -> Any:
+            return lambda *arguments: SimpleNamespace(results=[1e-6] * repeat)
+
+    evaluation = Evaluation()
+    evaluation.prepare(Prepare(WITH_RESIDUAL, TARGET))
+    evaluation.build(Build(candidate := good_candidate(WITH_RESIDUAL)))
+    evaluation._kernels[candidate.id].module = Recorded()
+    evaluation.measure(Measure(candidate.id, 3))
+    data, *_, residual, out = received[0]
+    assert [array.ctypes.data % 64 for array in (data, residual, out)] == [16, 16, 16]
+
+
+def test_threads_that_share_a_kernel_have_a_core_each() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("this host has one core")
+    target = Target(isa=TARGET.isa, threads=2)
+    with Bench(Cores.of_this_process(2)) as bench:
+        bench.prepare(DENSE, target)
+        bench.measure_alone(good_candidate(DENSE, target), 3)
+        (pid,) = [place.evaluator._process.pid for place in bench._places if place.evaluator.is_alive]
+        allowed = [os.sched_getaffinity(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()]
+    assert {frozenset({core}) for core in cores[:2]} <= set(map(frozenset, allowed))
 
 
 def test_the_pace_is_against_the_best_of_its_path_so_far() -> None:

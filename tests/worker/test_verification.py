@@ -167,11 +167,22 @@ def test_a_finalist_that_crashes_does_not_cost_the_others_their_chance(bench: Fa
     assert winner.candidate == tiled(8)
 
 
+def test_records_that_fit_no_more_leave_their_places_to_the_next(bench: FaultyBench) -> None:
+    unfit = [Candidate("generic", [[["GetSBlock", [], [f"gone {n}", "main"], ["b0"]]], []]) for n in range(FINALISTS)]
+    winner, rejections = decided(bench, *unfit, tiled(8), incumbent=unfit[0])
+    assert winner is not None
+    assert winner.candidate == tiled(8)
+    assert [candidate for candidate, _ in rejections] == unfit
+
+
 class ScriptedBench(Bench):
     """Latencies as they are told; everything is exact."""
 
     def __init__(self, latencies_us: dict[str, float]) -> None:
         self._latencies_us = latencies_us
+
+    def build_alone(self, candidate: Candidate) -> None:
+        pass
 
     def measure_alone(self, candidate: Candidate, repeats: int) -> list[float]:
         return [self._latencies_us[candidate.id]] * repeats

@@ -120,11 +120,8 @@ class Evaluation:
             residual_argument(kernel, self._residual),
             self._out.reshape(kernel.out_shape),
         ]
-        if self.target.threads > 1:
-            kernel.module["main"](*arguments)  # the threads that share it are started by their first call
-            pin_threads(os.sched_getaffinity(0))
         before_us = canary_us(self.target.isa)
-        latencies_us = measured_us(kernel.module, arguments, command.repeats, command.cutoff_us)
+        latencies_us = measured_us(kernel.module, arguments, command.repeats, command.cutoff_us, self.target.threads)
         return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
 
     def verify(self, command: Verify) -> verification.Verdict:
@@ -154,10 +151,12 @@ def straddling(array: Array) -> Array:
     return copy
 
 
-def measured_us(module: Any, arguments: list[Any], repeats: int, cutoff_us: float) -> list[float]:
-    """Mean latency of each repeat in us, after one warm-up call."""
+def measured_us(module: Any, arguments: list[Any], repeats: int, cutoff_us: float, threads: int) -> list[float]:
+    """Mean latency of each repeat in us, after one warm-up call, which starts the threads that share the kernel."""
     function = module["main"]
     function(*arguments)
+    if threads > 1:
+        pin_threads(os.sched_getaffinity(0))
     first_us = min(timed_us(function, arguments) for _ in range(2))
     if first_us > 5e5:
         return [first_us]

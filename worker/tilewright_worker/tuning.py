@@ -99,7 +99,7 @@ def decide(
 
     `reject` is told of candidates that are not bit-exact: those are failures, however fast.
     """
-    finalists = [candidate for candidate, _ in sorted(best, key=lambda pair: pair[1])[:FINALISTS]]
+    finalists = buildable(bench, [candidate for candidate, _ in sorted(best, key=lambda pair: pair[1])], reject)
     if incumbent is not None and incumbent.id not in {candidate.id for candidate in finalists}:
         finalists.append(incumbent)
     latencies = interleaved(bench, finalists)
@@ -116,6 +116,20 @@ def decide(
             continue
         reject(candidate, verdict.mismatch or "not bit-exact")
     return None
+
+
+def buildable(bench: Bench, candidates: list[Candidate], reject: Callable[[Candidate, str], None]) -> list[Candidate]:
+    """The first FINALISTS that can be built. Records of another version may hold traces that fit no more."""
+    found: list[Candidate] = []
+    for candidate in candidates:
+        if len(found) == FINALISTS:
+            break
+        try:
+            bench.build_alone(candidate)
+            found.append(candidate)
+        except EvaluationFailed as failure:
+            reject(candidate, f"{failure.kind}: {failure.reason}")
+    return found
 
 
 def proof_of(bench: Bench, candidate: Candidate) -> Proof | None:

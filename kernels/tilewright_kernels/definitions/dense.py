@@ -2,6 +2,7 @@
 """A convolution over many channels, laid out for a four-way dot-product instruction; groups stand side by side."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil, prod
 
 from tvm import tirx
@@ -46,6 +47,7 @@ class DenseShape:
     for the registers to hold enough sums."""
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, workload: Workload, dot: Dot) -> "DenseShape":
         groups = workload.groups
         quads, blocks = ceil(group_in(workload) / dot.products), ceil(group_out(workload) / dot.lanes)
@@ -56,8 +58,9 @@ class DenseShape:
             batch, height, width = pixel_rows(workload)
             out_height, out_width = height, width
         whole = cls(batch, groups, height, width, out_height, out_width, quads, blocks, lanes)
-        is_short = dot.accumulates and max(map(prod, whole.tiles(dot.registers))) < ENOUGH_SUMS
-        return replace(whole, parts=2) if is_short and dot.registers == FEW_REGISTERS and quads % 2 == 0 else whole
+        may_split = dot.accumulates and dot.registers == FEW_REGISTERS and quads % 2 == 0
+        is_short = may_split and max(map(prod, whole.tiles(dot.registers))) < ENOUGH_SUMS
+        return replace(whole, parts=2) if is_short else whole
 
     def tiles(self, registers: int) -> list[tuple[int, int, int]]:
         """(rows, columns, blocks) of which every sum, the weights of each block and one broadcast fit the registers."""

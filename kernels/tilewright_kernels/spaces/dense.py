@@ -5,7 +5,7 @@ The loop nest, outermost first (`order` permutes the first four):
 
     image, row tile, channel-block tile, column tile      where in the output
       kernel row, kernel column, channel quad             the reduction
-        row, column, block                                the register tile, unrolled
+        part, row, column, block                          the register tile, unrolled
           one dot-product instruction                     such as 16 channels x 4 products
       requantise the tile and store it
 """

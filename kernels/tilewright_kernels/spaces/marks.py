@@ -7,6 +7,8 @@ that the database of a job opens without this project; the mark is MetaSchedule'
 
 from typing import Any
 
+from tilewright_kernels.intrinsics import require
+
 MARK = "meta_schedule.auto_tensorize"
 
 
@@ -28,6 +30,7 @@ def _apply_below(sch: Any, parent: Any) -> None:
         if MARK in annotations:
             intrinsic = str(annotations[MARK])
             sch.unannotate(block, MARK)
+            require(intrinsic)
             sch.tensorize(block, intrinsic)
         else:
             _apply_below(sch, block)

@@ -1,10 +1,10 @@
-; The threads that share the parallel loops of a kernel; why not TVM's own is in docs/decisions/0015-a-team-of-threads.md.
+; The threads that share the parallel loops of a kernel; why not TVM's own is in docs/decisions/0015-a-crew-of-threads.md.
 ;
-; The caller of a kernel is member 0 of the team. Every other member waits for its ticket to change, by spinning for some
-; milliseconds and then asleep in the kernel (futex), and so learns of work within one trip of a cache line between cores.
+; The caller of a kernel is member 0 of the crew. Every other member waits for its ticket to change, by spinning for some
+; milliseconds and then asleep on a futex, and so learns of work within one trip of a cache line between cores.
 ; Members take tasks in turn: member i of n runs tasks i, i + n, i + 2n, ...
 ;
-; One launch at a time has the team. Another one meanwhile, from a second thread of the program or from inside a task,
+; One launch at a time has the crew. Another one meanwhile, from a second thread of the program or from inside a task,
 ; runs all its tasks by itself: the results are the same.
 
 target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
@@ -18,12 +18,13 @@ target triple = "x86_64-unknown-linux-gnu"
 @members = internal global [1024 x %member] zeroinitializer, align 64
 @unfinished = internal global i32 0, align 64  ; members who still run tasks
 @failed = internal global i32 0, align 64      ; what they returned, ORed
-@engaged = internal global i32 0, align 64     ; 1 while a launch has the team
-@size = internal global i32 1, align 4         ; of the team, the caller included
+@engaged = internal global i32 0, align 64     ; 1 while a launch has the crew
+@size = internal global i32 1, align 4         ; of the crew, the caller included
 @hired = internal global i32 1, align 4        ; members who have a thread, the caller included
 
 declare void @llvm.x86.sse2.pause()
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare i32 @llvm.smax.i32(i32, i32)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @sched_yield()
 declare i64 @syscall(i64, ...)
@@ -115,7 +116,7 @@ entry:
   br label %look
 look:
   %hired = load i32, ptr @hired
-  %size = load i32, ptr @size
+  %size = load atomic i32, ptr @size monotonic, align 4
   %missing = icmp slt i32 %hired, %size
   br i1 %missing, label %start, label %enough
 start:
@@ -135,6 +136,7 @@ enough:
 }
 
 ; In place of TVMBackendParallelLaunch. Nonzero where a task returned that; `wanted` is the number of tasks, 0 for one each.
+; What a task raises belongs to its thread. So when one fails elsewhere, all run again here, where the caller finds the error.
 define internal i32 @launch(ptr %function, ptr %data, i32 %wanted) {
 entry:
   %swapped = cmpxchg ptr @engaged, i32 0, i32 1 acquire monotonic
@@ -188,11 +190,11 @@ spin:
 out:
   %failed_there = load i32, ptr @failed
   store atomic i32 0, ptr @engaged release, align 4
-  %failed = or i32 %failed_here, %failed_there
-  ret i32 %failed
+  %fails = icmp ne i32 %failed_there, 0
+  br i1 %fails, label %serial, label %return
+return:
+  ret i32 %failed_here
 }
-
-declare i32 @llvm.smax.i32(i32, i32)
 
 ; What Python calls, in the calling convention of TVM's functions: arguments and result are pairs of a type (0 none,
 ; 1 integer) and, eight bytes on, a value.
@@ -209,7 +211,7 @@ define i32 @__tvm_ffi_launcher(ptr %self, ptr %arguments, i32 %count, ptr %resul
 define i32 @__tvm_ffi_resize(ptr %self, ptr %arguments, i32 %count, ptr %result) {
   %value = getelementptr i8, ptr %arguments, i64 8
   %size = load i32, ptr %value
-  store i32 %size, ptr @size
+  store atomic i32 %size, ptr @size monotonic, align 4
   ret i32 0
 }
 

@@ -1,0 +1,78 @@
+"""Outputs that are made of two sums, because the registers would hold too few otherwise."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tilewright.contract import Isa, Target, Workload
+from tilewright_kernels.definitions.dense import DenseShape
+from tilewright_kernels.dots import DOTS
+from tilewright_kernels.isa import host_isas
+from tilewright_kernels.kernel import Kernel
+from tilewright_kernels.spaces import StructuredSpace, space_of
+from tilewright_kernels.threads import use_threads
+from tilewright_worker import verification
+
+from .cases import chosen_candidate, random_case
+from .references import int64_result
+
+SMALL = Workload(batch=1, in_channels=32, height=7, width=7, out_channels=16, kernel_size=(3, 3), padding=(1, 1, 1, 1))
+RUNS_AVX_VNNI = pytest.mark.skipif(Isa.AVX_VNNI not in host_isas(), reason="this host has no AVX-VNNI")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_afterwards() -> Iterator[None]:
+    yield
+    use_threads(1)
+
+
+def like_small(**fields: Any) -> Workload:
+    return Workload.model_validate({**SMALL.model_dump(), **fields})
+
+
+def sums(isa: Isa, **fields: Any) -> int:
+    return DenseShape.of(like_small(**fields), DOTS[isa]).parts
+
+
+def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
+    assert sums(Isa.AVX_VNNI) == 2
+    assert sums(Isa.AVX_VNNI, width=8) == 1
+    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one quad cannot be cut in two"
+    assert sums(Isa.AVX512_VNNI) == 1
+    assert sums(Isa.AVX2) == 1
+
+
+@RUNS_AVX_VNNI
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_choice_is_exact(threads: int) -> None:
+    target = Target(isa=Isa.AVX_VNNI, threads=threads)
+    use_threads(threads)
+    space = space_of(SMALL, target.isa)
+    assert isinstance(space, StructuredSpace)
+    for index in range(len(space.choices(SMALL, target))):
+        case = random_case(SMALL, index)
+        result = case.run(Kernel(SMALL, target, chosen_candidate(SMALL, target, index)))
+        np.testing.assert_array_equal(result, int64_result(case))
+
+
+@RUNS_AVX_VNNI
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"data_dtype": "int8", "out_dtype": "int8"},
+        {"layout": "NCHW"},
+        {"layout": "NCHW16c"},
+        {"groups": 2},
+        {"residual": True, "out_channels": 24},
+        {"out_dtype": "int32", "kernel_size": (1, 1), "padding": (0, 0, 0, 0)},
+    ],
+    ids=str,
+)
+def test_they_pass_the_gate_in_every_kind_of_work(fields: dict[str, Any]) -> None:
+    workload = like_small(**fields)
+    target = Target(isa=Isa.AVX_VNNI)
+    assert sums(Isa.AVX_VNNI, **fields) == 2
+    verdict = verification.verify(Kernel(workload, target, chosen_candidate(workload, target, 0)))
+    assert verdict.passed is not None, verdict.mismatch
