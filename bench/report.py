@@ -142,15 +142,26 @@ def losses(runs: list[Run]) -> str:
 
 
 def isa_paths(runs: list[Run]) -> str:
-    head = ["path", "peak GMAC/s", "GMAC/s, mean", "dense layers, of peak", "ratio to ONNX Runtime", "ratio to oneDNN"]
+    head = ["path", "peak GMAC/s", "GMAC/s, mean", "dense layers, of peak"]
+    head += [column for peer in PEERS.values() for column in (f"ratio to {peer.title}", "wrong on")]
     return table(head, [isa_row(run) for run in runs])
 
 
 def isa_row(run: Run) -> list[str]:
     dense = [layer.share_of_peak for layer in run.layers if is_compute_bound(layer)]
-    ratios = [conclusions(run.layers, name).get("geometric mean of the ratio", "-") for name in PEERS]
+    ratios = [column for name in PEERS for column in (mean_ratio(run, name), wrong_on(run, name))]
     mean = geomean(layer.gmacs for layer in run.layers)
     return [run.target.isa, f"{run.peak_gmacs:.0f}", f"{mean:.0f}", f"{geomean(dense):.0%}" if dense else "-", *ratios]
+
+
+def mean_ratio(run: Run, peer: str) -> str:
+    return conclusions(run.layers, peer).get("geometric mean of the ratio", "-")
+
+
+def wrong_on(run: Run, peer: str) -> str:
+    """How many layers a peer computes differently where no order of rounding explains it."""
+    wrong = [not layer.peers[peer].agreement.is_equal for layer in run.layers if peer in layer.peers]
+    return f"{sum(wrong)} of {len(wrong)}" if wrong else "-"
 
 
 def against_stock(races: list[curves.Race]) -> str:

@@ -12,10 +12,10 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tilewright.contract.workload import Workload
+from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels.definitions.epilogue import narrow
-from tilewright_kernels.dots import DOTS
-from tilewright_kernels.vectors import llvm, narrowed, piece
+from tilewright_kernels.dots import DOTS, Dot
+from tilewright_kernels.vectors import PACK_WORDS, llvm, narrowed, piece
 
 NARROWED = ("uint8", "int8")
 
@@ -122,29 +122,32 @@ def _lane_dot_implementation(dot, scope):
     return implementation
 
 
-def narrow_name(workload: Workload, groups: int) -> str | None:
-    """The intrinsic that narrows `groups` vectors of 16 sums, or None where plain vector code has to do it."""
+def narrow_name(workload: Workload, dot: Dot, groups: int) -> str | None:
+    """The intrinsic that narrows `groups` vectors of sums, or None where plain vector code has to do it."""
+    is_apart = workload.layout == "NCHW16c"
     is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in (2, 4)
-    return _narrow(workload.out_dtype, groups, workload.layout == "NCHW16c") if is_narrow else None
+    # Outside NHWC results lie in chunks of sixteen channels, which shorter vectors share.
+    has_packs = dot.lanes in PACK_WORDS and (dot.lanes == CHANNEL_BLOCK or workload.layout == "NHWC")
+    return _narrow(workload.out_dtype, dot.lanes, groups, is_apart) if is_narrow and has_packs else None
 
 
-def _narrow(out_dtype: str, groups: int, is_apart: bool) -> str:
-    return f"tilewright_narrow_{out_dtype}_{groups}{'_apart' if is_apart else ''}"
+def _narrow(out_dtype: str, lanes: int, groups: int, is_apart: bool) -> str:
+    return f"tilewright_narrow_{out_dtype}_{groups}x{lanes}{'_apart' if is_apart else ''}"
 
 
-def _narrow_description(out_dtype, groups):
+def _narrow_description(out_dtype, lanes, groups):
     @T.prim_func(s_tir=True)
     def description(
-        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
-        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
         output: T.Buffer((3,), "int32", offset_factor=1),
-        out: T.Buffer((groups, 16), out_dtype, align=1, offset_factor=1),
+        out: T.Buffer((groups, lanes), out_dtype, align=1, offset_factor=1),
     ):
         with T.sblock("root"):
-            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
-            T.writes(out[0:groups, 0:16])
+            T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
+            T.writes(out[0:groups, 0:lanes])
             for group in T.serial(0, groups):
-                for lane in T.serial(0, 16):
+                for lane in T.serial(0, lanes):
                     with T.sblock("narrow"):
                         vg, vl = T.axis.remap("SS", [group, lane])
                         out[vg, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
@@ -152,46 +155,46 @@ def _narrow_description(out_dtype, groups):
     return description
 
 
-def _narrow_implementation(out_dtype, groups):
+def _narrow_implementation(out_dtype, lanes, groups):
     @T.prim_func(s_tir=True)
     def implementation(
-        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
-        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
         output: T.Buffer((3,), "int32", offset_factor=1),
-        out: T.Buffer((groups, 16), out_dtype, align=1, offset_factor=1),
+        out: T.Buffer((groups, lanes), out_dtype, align=1, offset_factor=1),
     ):
         with T.sblock("root"):
-            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
-            T.writes(out[0:groups, 0:16])
-            out[0, T.ramp(0, 1, 16 * groups)] = _in_order(out_dtype, groups, total, scale, output)
+            T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
+            T.writes(out[0:groups, 0:lanes])
+            out[0, T.ramp(0, 1, lanes * groups)] = _in_order(out_dtype, lanes, groups, total, scale, output)
 
     return implementation
 
 
-def _narrow_apart_description(out_dtype, groups):
+def _narrow_apart_description(out_dtype, lanes, groups):
     """As in NCHW16c: sixteen channels lie together, the next sixteen an image further."""
 
     @T.prim_func(s_tir=True)
     def description(
-        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
-        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
         output: T.Buffer((3,), "int32", offset_factor=1),
         out_handle: T.handle,
     ):
         group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
         out = T.match_buffer(
             out_handle,
-            (groups, 1, 1, 16),
+            (groups, 1, 1, lanes),
             out_dtype,
             strides=[group_stride, row_stride, column_stride, 1],
             align=1,
             offset_factor=1,
         )
         with T.sblock("root"):
-            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
-            T.writes(out[0:groups, 0, 0, 0:16])
+            T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
+            T.writes(out[0:groups, 0, 0, 0:lanes])
             for group in T.serial(0, groups):
-                for lane in T.serial(0, 16):
+                for lane in T.serial(0, lanes):
                     with T.sblock("narrow"):
                         vg, vl = T.axis.remap("SS", [group, lane])
                         out[vg, 0, 0, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
@@ -199,31 +202,31 @@ def _narrow_apart_description(out_dtype, groups):
     return description
 
 
-def _narrow_apart_implementation(out_dtype, groups):
+def _narrow_apart_implementation(out_dtype, lanes, groups):
     def store(out, narrowed):
         for group in range(groups):
-            T.buffer_store(out, piece(narrowed, 16 * group, 16), [group, 0, 0, T.ramp(0, 1, 16)])
+            T.buffer_store(out, piece(narrowed, lanes * group, lanes), [group, 0, 0, T.ramp(0, 1, lanes)])
 
     @T.prim_func(s_tir=True)
     def implementation(
-        total: T.Buffer((groups, 16), "int32", offset_factor=1, scope="local"),
-        scale: T.Buffer((groups, 16), "float32", offset_factor=1),
+        total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
+        scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
         output: T.Buffer((3,), "int32", offset_factor=1),
         out_handle: T.handle,
     ):
         group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
         out = T.match_buffer(
             out_handle,
-            (groups, 1, 1, 16),
+            (groups, 1, 1, lanes),
             out_dtype,
             strides=[group_stride, row_stride, column_stride, 1],
             align=1,
             offset_factor=1,
         )
         with T.sblock("root"):
-            T.reads(total[0:groups, 0:16], scale[0:groups, 0:16], output[0:3])
-            T.writes(out[0:groups, 0, 0, 0:16])
-            store(out, T.bind(_in_order(out_dtype, groups, total, scale, output)))
+            T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
+            T.writes(out[0:groups, 0, 0, 0:lanes])
+            store(out, T.bind(_in_order(out_dtype, lanes, groups, total, scale, output)))
 
     return implementation
 
@@ -235,18 +238,18 @@ NARROWING = {
 """By whether the vectors of sixteen channels are apart in the result."""
 
 
-def _in_order(out_dtype, groups, total, scale, output):
+def _in_order(out_dtype, lanes, groups, total, scale, output):
     """The packs of `narrowed` work inside 128-bit parts, so a shuffle of 32-bit elements puts the channels in order."""
-    order = [4 * lane + group for group in range(groups) for lane in range(4)]
-    rows = [_row(total, group, "float32") * _row(scale, group) for group in range(groups)]
-    packed = narrowed(out_dtype, rows, 16, output)
-    shuffled = tirx.Shuffle([T.reinterpret(packed, dtype="int32x16")], order)
-    return T.reinterpret(shuffled, dtype=f"{out_dtype}x{16 * groups}")
+    order = [4 * part + group for group in range(groups) for part in range(lanes // 4)]
+    rows = [_row(total, lanes, group, "float32") * _row(scale, lanes, group) for group in range(groups)]
+    packed = narrowed(out_dtype, rows, lanes, output)
+    shuffled = tirx.Shuffle([T.reinterpret(packed, dtype=f"int32x{lanes}")], order)
+    return T.reinterpret(shuffled, dtype=f"{out_dtype}x{lanes * groups}")
 
 
-def _row(buffer, group, as_dtype="float32"):
-    vector = buffer.vload([group, 0], dtype=f"{buffer.dtype}x16")
-    return vector if buffer.dtype == as_dtype else T.Cast(f"{as_dtype}x16", vector)
+def _row(buffer, lanes, group, as_dtype="float32"):
+    vector = buffer.vload([group, 0], dtype=f"{buffer.dtype}x{lanes}")
+    return vector if buffer.dtype == as_dtype else T.Cast(f"{as_dtype}x{lanes}", vector)
 
 
 def _factories():
@@ -256,9 +259,9 @@ def _factories():
         found[dot.name] = partial(_dot_description, dot), partial(_dot_implementation, dot)
         for name, scope in ((dot.lane_name, "global"), (dot.register_name, "local")):
             found[name] = partial(_lane_dot_description, dot, scope), partial(_lane_dot_implementation, dot, scope)
-    for out_dtype, groups in itertools.product(NARROWED, (2, 4)):
-        for is_apart, makers in NARROWING.items():
-            found[_narrow(out_dtype, groups, is_apart)] = tuple(partial(make, out_dtype, groups) for make in makers)
+    for is_apart, makers in NARROWING.items():
+        for kind in itertools.product(NARROWED, PACK_WORDS, (2, 4)):
+            found[_narrow(*kind, is_apart)] = tuple(partial(make, *kind) for make in makers)
     return found
 
 

@@ -240,6 +240,21 @@ def test_two_threads_give_the_same_result_as_one(workload: Workload) -> None:
     np.testing.assert_array_equal(case.run(default_kernel(workload, threads=2)), int64_result(case))
 
 
+@pytest.mark.parametrize("out_dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("isa", [isa for isa in host_isas() if DOTS[isa].lanes == 8])
+def test_every_choice_that_packs_vectors_of_eight_is_exact(isa: Isa, out_dtype: Any) -> None:
+    workload = Workload(
+        batch=1, in_channels=12, height=4, width=4, out_channels=32, kernel_size=(1, 1), out_dtype=out_dtype
+    )
+    target = Target(isa=isa)
+    choices = space_of(workload, isa).choices(workload, target)  # type: ignore[attr-defined]
+    assert {choice["blocks"] for choice in choices} >= {1, 2, 4}
+    for index in range(len(choices)):
+        case = random_case(workload, index)
+        kernel = Kernel(workload, target, chosen_candidate(workload, target, index))
+        np.testing.assert_array_equal(case.run(kernel), int64_result(case))
+
+
 @pytest.mark.parametrize(("channels", "may_split"), [(128, False), (512, True)])
 def test_two_threads_do_not_split_the_channels_of_a_pixel_inside_few_cache_lines(
     channels: int, may_split: bool

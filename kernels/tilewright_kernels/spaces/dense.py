@@ -196,6 +196,7 @@ class DenseSpace(StructuredSpace):
         share_among_threads(sch, outer, target.threads, choice)
         keep_tile_in_registers(sch, self.dot.name)
         tile = [nest["rows_in_tile"], nest["columns_in_tile"]]
+        packs = packs and self.shape(workload).parts == 1  # what packs has one sum an output
         narrow_tile(sch, workload, self.dot, tile, nest["blocks_in_tile"], nest["lane"], packs)
 
     def attach_stage(self, sch: Any, workload: Workload, threads: int, image: Any, by_row: Any) -> None:
@@ -389,7 +390,7 @@ def keep_tile_in_registers(sch: Any, instruction: str) -> None:
 def narrow_tile(sch: Any, workload: Workload, dot: Dot, tile: list[Any], block: Any, lane: Any, packs: bool) -> None:
     """Store the tile, `block` and `lane` inside it: if it `packs`, as many blocks at once as fill a vector of bytes."""
     groups = gcd(int(sch.get(block).extent), 4)
-    intrinsic = intrinsics.narrow_name(workload, groups) if packs and dot.lanes == 16 else None
+    intrinsic = intrinsics.narrow_name(workload, dot, groups) if packs else None
     if intrinsic is None:
         sch.vectorize(lane)
     else:
