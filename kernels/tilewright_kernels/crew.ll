@@ -160,7 +160,7 @@ engage:
   store i32 %others, ptr @unfinished
   br label %look
 look:
-  %member = phi i32 [ 1, %engage ], [ %next, %called ], [ %next, %wake ]
+  %member = phi i32 [ 1, %engage ], [ %next, %call ], [ %next, %wake ]
   %more = icmp slt i32 %member, %size
   br i1 %more, label %call, label %own
 call:
@@ -171,9 +171,7 @@ call:
   atomicrmw add ptr %ticket, i32 1 seq_cst
   %sleeps = load atomic i32, ptr %asleep seq_cst, align 4
   %awake = icmp eq i32 %sleeps, 0
-  br i1 %awake, label %called, label %wake
-called:
-  br label %look
+  br i1 %awake, label %look, label %wake
 wake:
   call i64 (i64, ...) @syscall(i64 202, ptr %ticket, i32 129, i32 1, ptr null, ptr null, i32 0) ; FUTEX_WAKE_PRIVATE
   br label %look

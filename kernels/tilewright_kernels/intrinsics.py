@@ -135,9 +135,11 @@ def _narrow(out_dtype: str, lanes: int, groups: int, is_apart: bool) -> str:
     return f"tilewright_narrow_{out_dtype}_{groups}x{lanes}{'_apart' if is_apart else ''}"
 
 
-def _narrow_description(out_dtype, lanes, groups):
+def _narrow_together(lanes, groups, out_dtype, body):
+    """An intrinsic whose results are side by side."""
+
     @T.prim_func(s_tir=True)
-    def description(
+    def function(
         total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
         scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
         output: T.Buffer((3,), "int32", offset_factor=1),
@@ -146,36 +148,16 @@ def _narrow_description(out_dtype, lanes, groups):
         with T.sblock("root"):
             T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
             T.writes(out[0:groups, 0:lanes])
-            for group in T.serial(0, groups):
-                for lane in T.serial(0, lanes):
-                    with T.sblock("narrow"):
-                        vg, vl = T.axis.remap("SS", [group, lane])
-                        out[vg, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
+            body(total, scale, output, out)
 
-    return description
+    return function
 
 
-def _narrow_implementation(out_dtype, lanes, groups):
-    @T.prim_func(s_tir=True)
-    def implementation(
-        total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
-        scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
-        output: T.Buffer((3,), "int32", offset_factor=1),
-        out: T.Buffer((groups, lanes), out_dtype, align=1, offset_factor=1),
-    ):
-        with T.sblock("root"):
-            T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
-            T.writes(out[0:groups, 0:lanes])
-            out[0, T.ramp(0, 1, lanes * groups)] = _in_order(out_dtype, lanes, groups, total, scale, output)
-
-    return implementation
-
-
-def _narrow_apart_description(out_dtype, lanes, groups):
-    """As in NCHW16c: sixteen channels lie together, the next sixteen an image further."""
+def _narrow_apart(lanes, groups, out_dtype, body):
+    """One whose results are as in NCHW16c: sixteen channels lie together, the next sixteen an image further."""
 
     @T.prim_func(s_tir=True)
-    def description(
+    def function(
         total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
         scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
         output: T.Buffer((3,), "int32", offset_factor=1),
@@ -193,49 +175,41 @@ def _narrow_apart_description(out_dtype, lanes, groups):
         with T.sblock("root"):
             T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
             T.writes(out[0:groups, 0, 0, 0:lanes])
+            body(total, scale, output, out)
+
+    return function
+
+
+def _narrow_makers(out_dtype, lanes, groups, is_apart):
+    """What makes the description and the body of the intrinsic that narrows `groups` vectors."""
+    between = [0, 0] if is_apart else []
+
+    def one_by_one(total, scale, output, out):
+        @T.inline
+        def block():
             for group in T.serial(0, groups):
                 for lane in T.serial(0, lanes):
                     with T.sblock("narrow"):
                         vg, vl = T.axis.remap("SS", [group, lane])
-                        out[vg, 0, 0, vl] = narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output)
+                        T.buffer_store(
+                            out,
+                            narrow(out_dtype, T.Cast("float32", total[vg, vl]) * scale[vg, vl], output),
+                            [vg, *between, vl],
+                        )
 
-    return description
+        block()
 
-
-def _narrow_apart_implementation(out_dtype, lanes, groups):
-    def store(out, narrowed):
+    def at_once(total, scale, output, out):
+        values = _in_order(out_dtype, lanes, groups, total, scale, output)
+        if not is_apart:
+            T.buffer_store(out, values, [0, T.ramp(0, 1, lanes * groups)])
+            return
+        values = T.bind(values)
         for group in range(groups):
-            T.buffer_store(out, piece(narrowed, lanes * group, lanes), [group, 0, 0, T.ramp(0, 1, lanes)])
+            T.buffer_store(out, piece(values, lanes * group, lanes), [group, 0, 0, T.ramp(0, 1, lanes)])
 
-    @T.prim_func(s_tir=True)
-    def implementation(
-        total: T.Buffer((groups, lanes), "int32", offset_factor=1, scope="local"),
-        scale: T.Buffer((groups, lanes), "float32", offset_factor=1),
-        output: T.Buffer((3,), "int32", offset_factor=1),
-        out_handle: T.handle,
-    ):
-        group_stride, row_stride, column_stride = T.int32(), T.int32(), T.int32()
-        out = T.match_buffer(
-            out_handle,
-            (groups, 1, 1, lanes),
-            out_dtype,
-            strides=[group_stride, row_stride, column_stride, 1],
-            align=1,
-            offset_factor=1,
-        )
-        with T.sblock("root"):
-            T.reads(total[0:groups, 0:lanes], scale[0:groups, 0:lanes], output[0:3])
-            T.writes(out[0:groups, 0, 0, 0:lanes])
-            store(out, T.bind(_in_order(out_dtype, lanes, groups, total, scale, output)))
-
-    return implementation
-
-
-NARROWING = {
-    False: (_narrow_description, _narrow_implementation),
-    True: (_narrow_apart_description, _narrow_apart_implementation),
-}
-"""By whether the vectors of sixteen channels are apart in the result."""
+    make = _narrow_apart if is_apart else _narrow_together
+    return tuple(partial(make, lanes, groups, out_dtype, body) for body in (one_by_one, at_once))
 
 
 def _in_order(out_dtype, lanes, groups, total, scale, output):
@@ -259,9 +233,8 @@ def _factories():
         found[dot.name] = partial(_dot_description, dot), partial(_dot_implementation, dot)
         for name, scope in ((dot.lane_name, "global"), (dot.register_name, "local")):
             found[name] = partial(_lane_dot_description, dot, scope), partial(_lane_dot_implementation, dot, scope)
-    for is_apart, makers in NARROWING.items():
-        for kind in itertools.product(NARROWED, PACK_WORDS, (2, 4)):
-            found[_narrow(*kind, is_apart)] = tuple(partial(make, *kind) for make in makers)
+    for kind in itertools.product(NARROWED, PACK_WORDS, (2, 4), (False, True)):
+        found[_narrow(*kind)] = _narrow_makers(*kind)
     return found
 
 

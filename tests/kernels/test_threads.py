@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,14 +18,10 @@ from tilewright_kernels.threads import MOST_THREADS, use_threads
 from .cases import Case, random_case
 from .references import int64_result
 
+pytestmark = pytest.mark.usefixtures("_one_thread_afterwards")
+
 THREADS = 3
 CONV = Workload(batch=2, in_channels=16, height=9, width=8, out_channels=32, kernel_size=(3, 3), padding=(1, 1, 1, 1))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_afterwards() -> Iterator[None]:
-    yield
-    use_threads(1)
 
 
 def packed(case: Case) -> PackedConv:

@@ -1,6 +1,5 @@
 """Outputs that are made of two sums, because the registers would hold too few otherwise."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,9 @@ from .cases import chosen_candidate, random_case
 from .references import int64_result
 
 SMALL = Workload(batch=1, in_channels=32, height=7, width=7, out_channels=16, kernel_size=(3, 3), padding=(1, 1, 1, 1))
+pytestmark = pytest.mark.usefixtures("_one_thread_afterwards")
+
 RUNS_AVX_VNNI = pytest.mark.skipif(Isa.AVX_VNNI not in host_isas(), reason="this host has no AVX-VNNI")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_afterwards() -> Iterator[None]:
-    yield
-    use_threads(1)
 
 
 def like_small(**fields: Any) -> Workload:

@@ -96,13 +96,10 @@ class Evaluation:
         self.workload, self.target = command.workload, command.target
         random = np.random.default_rng(0)
         self._values = random_values(self.workload, random)
-        self._data = verification.random_data(self.workload, random)
-        self._residual = verification.random_residual(self.workload, random)
-        self._data, self._out = (
-            straddling(self._data),
-            straddling(np.zeros(self.workload.output_shape, self.workload.out_dtype)),
-        )
-        self._residual = None if self._residual is None else straddling(self._residual)
+        self._data = straddling(verification.random_data(self.workload, random))
+        residual = verification.random_residual(self.workload, random)
+        self._residual = None if residual is None else straddling(residual)
+        self._out = straddling(np.empty(self.workload.output_shape, self.workload.out_dtype))
         if self.target.threads > 1:
             use_threads(self.target.threads)
         canary_us(self.target.isa)  # compiled before a trial waits for it

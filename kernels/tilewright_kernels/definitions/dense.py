@@ -18,11 +18,11 @@ from tilewright_kernels.vectors import LANE_BYTES
 MOST_ROW_PIXELS = 128
 """Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
 
-
 MOST_SQUARE_PIXELS = 8
 """Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
 
 FEW_REGISTERS = 16
+"""Of a path whose tiles may be too small for ENOUGH_SUMS."""
 
 ENOUGH_SUMS = 8
 """Fewer cannot hide the 4-5 cycles of a dot product issued twice a cycle."""
@@ -86,7 +86,7 @@ def pixel_rows(workload: Workload) -> tuple[int, int, int]:
         return 1, 1, workload.batch * pixels
     if workload.layout == "NCHW16c":
         return workload.batch, 1, pixels
-    row = next(size for size in range(min(pixels, MOST_ROW_PIXELS), 0, -1) if pixels % size == 0)
+    row = max(size for size in divisors(pixels) if size <= MOST_ROW_PIXELS)
     row = row if row >= LANE_BYTES else pixels
     return workload.batch, pixels // row, row
 

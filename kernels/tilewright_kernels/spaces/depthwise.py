@@ -23,11 +23,9 @@ from tilewright_kernels.definitions.depthwise import VECTORS, DepthwiseShape, de
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.factors import divisors
 from tilewright_kernels.numerics import QUANTIZED_RANGE, Array, Quantization
+from tilewright_kernels.packing import fold_zero_point, in_blocks, instruction_zero_point
 from tilewright_kernels.spaces.decisions import Category, Tiles, read_choice
 from tilewright_kernels.spaces.dense import (
-    fold_zero_point,
-    in_blocks,
-    instruction_zero_point,
     sample_order,
     share_turn,
     unroll_tile,

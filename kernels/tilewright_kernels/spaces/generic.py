@@ -10,7 +10,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.definitions.plain import plain
 from tilewright_kernels.factors import divisors
 from tilewright_kernels.numerics import Array, Quantization
-from tilewright_kernels.spaces.dense import fold_zero_point
+from tilewright_kernels.packing import fold_zero_point
 from tilewright_kernels.spaces.space import Space
 
 MOST_LANES = 16

@@ -24,11 +24,11 @@ from tilewright_kernels.definitions.lanewise import LaneShape, lanewise, stores_
 from tilewright_kernels.dots import DOTS
 from tilewright_kernels.factors import divisors
 from tilewright_kernels.numerics import Array, Quantization
+from tilewright_kernels.packing import pack_channels
 from tilewright_kernels.spaces.decisions import Tiles, read_choice
 from tilewright_kernels.spaces.dense import (
     NARROWING_CYCLES,
     narrow_tile,
-    pack_channels,
     share_turn,
     split_tail,
     unroll_tile,

@@ -12,7 +12,8 @@ from tilewright_kernels.definitions.dense import DenseShape
 from tilewright_kernels.definitions.layouts import Planes
 from tilewright_kernels.definitions.rows import RowShape, planes_of, rows
 from tilewright_kernels.numerics import Array, Quantization
-from tilewright_kernels.spaces.dense import DenseSpace, pack_channels, place_stage
+from tilewright_kernels.packing import pack_channels
+from tilewright_kernels.spaces.dense import DenseSpace, place_stage
 
 FEW_CHANNELS = 16
 
