@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tilewright.contract.networks import NETWORKS
 from tilewright.contract.target import Isa
-from tilewright_kernels.isa import host_isas
+from tilewright_kernels.isa.paths import host_isas
 
 BENCH = Path(__file__).parent
 RESULTS = BENCH / "results"

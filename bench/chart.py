@@ -7,7 +7,7 @@ from html import escape
 from curves import Race
 from runs import Layer, Run
 
-from tilewright_worker.peers import PEERS
+from tilewright_comparison.peers import PEERS
 
 INK, WEAK, OURS = "#24292f", "#8c959f", "#2f6f4f"
 PEER_COLOURS = {"onnx_runtime": "#2f6f4f", "onednn": "#b08800"}

@@ -22,11 +22,11 @@ from tilewright.contract.attempts import History
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.build import Candidate
-from tilewright_worker import tuning
-from tilewright_worker.budget import Budget
-from tilewright_worker.cores import Cores
-from tilewright_worker.trials import Bench, Trial
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_tuning import tuning
+from tilewright_tuning.budget import Budget
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.trials import Bench, Trial
 
 STOCK = Path(__file__).with_name("stock.py")
 TARGET = Target(isa=Isa.AVX512_VNNI)

@@ -26,14 +26,14 @@ from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.build import Candidate
-from tilewright_kernels.host import this_host
-from tilewright_worker import tuning
-from tilewright_worker.budget import Budget
-from tilewright_worker.comparison import Contest
-from tilewright_worker.cores import Cores
-from tilewright_worker.peers import PEERS
-from tilewright_worker.trials import Bench, Trial
+from tilewright_comparison.comparison import Contest
+from tilewright_comparison.peers import PEERS
+from tilewright_kernels.isa.host import this_host
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_tuning import tuning
+from tilewright_tuning.budget import Budget
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.trials import Bench, Trial
 
 PEERS_FOLDER = Path(__file__).parents[1] / ".peers"
 """Where `make peers` puts torch: beside TVM in one environment, every import of TVM would import it too."""

@@ -23,9 +23,9 @@ from tvm.script import tirx as T  # noqa: N812
 
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import BYTES, Workload
-from tilewright_kernels.host import this_host
-from tilewright_kernels.isa import llvm_target
-from tilewright_kernels.threads import use_threads
+from tilewright_kernels.isa.host import this_host
+from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.runtime.thread_pool import use_threads
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNIT = {"K": 2**10, "M": 2**20, "G": 2**30}

@@ -16,8 +16,8 @@ import numpy as np
 import tvm
 
 from tilewright.contract import Target, Workload
-from tilewright_kernels.isa import host_isas
-from tilewright_kernels.kernel import load_kernel
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.runtime.kernel import load_kernel
 
 CALLS = 300
 TARGET_US = 5.0

@@ -17,11 +17,11 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 from tilewright.contract import History, KnownRecord, RecordState, Target, Workload
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
-from tilewright_kernels.host import this_host
-from tilewright_worker import tuning
-from tilewright_worker.budget import Budget
-from tilewright_worker.cores import Cores
-from tilewright_worker.trials import Bench, Trial
+from tilewright_kernels.isa.host import this_host
+from tilewright_tuning import tuning
+from tilewright_tuning.budget import Budget
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.trials import Bench, Trial
 
 TIMES = 5
 TARGET_GAP = 0.02

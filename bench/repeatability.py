@@ -25,12 +25,12 @@ from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.build import Candidate
-from tilewright_kernels.host import this_host
-from tilewright_worker import tuning
-from tilewright_worker.budget import Budget
-from tilewright_worker.cores import Cores
-from tilewright_worker.trials import Bench, Trial
+from tilewright_kernels.isa.host import this_host
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_tuning import tuning
+from tilewright_tuning.budget import Budget
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.trials import Bench, Trial
 
 TARGET_SHARE = 0.03
 DISTURBANCE = """

@@ -9,8 +9,8 @@ import curves
 from runs import Layer, Run, conclusions, geomean, is_compute_bound, read
 
 from tilewright.contract.target import ISAS
-from tilewright_worker.comparison import Agreement
-from tilewright_worker.peers import PEERS
+from tilewright_comparison.comparison import Agreement
+from tilewright_comparison.peers import PEERS
 
 ROOT = Path(__file__).parents[1]
 

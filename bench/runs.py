@@ -11,7 +11,7 @@ from limits import Level, Roofline
 from pydantic import TypeAdapter
 
 from tilewright.contract.target import Target
-from tilewright_worker.comparison import PeerFigures
+from tilewright_comparison.comparison import PeerFigures
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ from tvm.script import tirx as T  # noqa: N812
 
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
-from tilewright_kernels.dots import DOTS
-from tilewright_kernels.intrinsics import multiply_add
-from tilewright_kernels.isa import llvm_target
+from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.intrinsics import multiply_add
+from tilewright_kernels.isa.llvm import llvm_target
 
 ISA = Isa.AVX512_VNNI
 INTRINSIC = "bench_dot_16x4_vnni"

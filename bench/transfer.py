@@ -30,13 +30,13 @@ from tilewright.contract.neighbourhood import distance, place_of
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.build import Candidate, default_candidate
-from tilewright_kernels.host import this_host
-from tilewright_kernels.spaces import space_of
-from tilewright_worker.budget import Budget
-from tilewright_worker.cores import Cores
-from tilewright_worker.search import search_for
-from tilewright_worker.trials import Bench, Trial
+from tilewright_kernels.conv2d.spaces import space_of
+from tilewright_kernels.isa.host import this_host
+from tilewright_kernels.runtime.build import Candidate, default_candidate
+from tilewright_tuning.budget import Budget
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.search import search_for
+from tilewright_tuning.trials import Bench, Trial
 
 TARGET = Target(isa=this_host().isas[0])
 AFTER = (0, 4, 8, 16)

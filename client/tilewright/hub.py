@@ -18,7 +18,7 @@ from tilewright.requests import job_request, lookup
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
 
 if TYPE_CHECKING:
-    from tilewright_kernels.kernel import Kernel
+    from tilewright_kernels.runtime.kernel import Kernel
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -99,8 +99,8 @@ class Hub:
         if `strict`, `NoSchedule`, `ForeignSchedule` or `ServerUnreachable` is raised instead. More `threads` than one
         hold for all kernels of the process.
         """
-        from tilewright_kernels.host import this_host
-        from tilewright_kernels.kernel import load_kernel
+        from tilewright_kernels.isa.host import this_host
+        from tilewright_kernels.runtime.kernel import load_kernel
 
         parsed, host = parse_workload(workload), this_host()
         try:
@@ -114,8 +114,8 @@ class Hub:
 
     def database(self, threads: int = 1) -> AbstractContextManager[Any]:
         """A MetaSchedule database of this host's schedules, to be used as TVM's own compile flow does."""
-        from tilewright_kernels.database import schedule_database
-        from tilewright_kernels.host import this_host
+        from tilewright_kernels.isa.host import this_host
+        from tilewright_kernels.runtime.database import schedule_database
 
         host = this_host()
         return schedule_database(self.client.schedules(isa=host.isas[0], threads=threads, host_class=host.host_class))

@@ -11,14 +11,14 @@ import tvm
 
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.build import definition
-from tilewright_kernels.host import this_host
-from tilewright_kernels.isa import host_isas
-from tilewright_kernels.kernel import load_kernel
-from tilewright_kernels.numerics import Quantization, reference
-from tilewright_kernels.peak import peak_gmacs
-from tilewright_kernels.spaces import GenericSpace
-from tilewright_kernels.spaces.evolution import tune_context
+from tilewright_kernels.conv2d.generic.evolution import tune_context
+from tilewright_kernels.conv2d.numerics import Quantization, reference
+from tilewright_kernels.conv2d.spaces import GenericSpace
+from tilewright_kernels.isa.host import this_host
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.isa.peak import peak_gmacs
+from tilewright_kernels.runtime.build import definition
+from tilewright_kernels.runtime.kernel import load_kernel
 
 WORKLOAD = Workload(
     batch=1, in_channels=12, height=7, width=8, out_channels=24, kernel_size=(3, 3), padding=(1, 1, 1, 1)

@@ -30,7 +30,10 @@ def hub(server: ScriptedServer) -> tilewright.Hub:
 @pytest.fixture
 def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for the compiler: a kernel is what it was built from."""
-    host, kernel = types.ModuleType("tilewright_kernels.host"), types.ModuleType("tilewright_kernels.kernel")
+    host, kernel = (
+        types.ModuleType("tilewright_kernels.isa.host"),
+        types.ModuleType("tilewright_kernels.runtime.kernel"),
+    )
     host.this_host = lambda: HOST  # type: ignore[attr-defined]
     kernel.load_kernel = lambda workload, target, schedule: (workload, target, schedule)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, host.__name__, host)
@@ -140,7 +143,7 @@ def test_load_falls_back_when_the_schedule_is_of_another_version(
             raise errors.ForeignSchedule("schedule 1 does not fit")
         return workload, target
 
-    monkeypatch.setattr(sys.modules["tilewright_kernels.kernel"], "load_kernel", load_kernel)
+    monkeypatch.setattr(sys.modules["tilewright_kernels.runtime.kernel"], "load_kernel", load_kernel)
     server.replies(Reply(200, {"items": [schedule()]}), Reply(200, {"items": [schedule()]}))
     with pytest.warns(UserWarning, match="does not fit"):
         _, target = hub.load(CONV)  # type: ignore[misc]

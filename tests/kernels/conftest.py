@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tilewright_kernels.threads import use_threads
+from tilewright_kernels.runtime.thread_pool import use_threads
 
 
 @pytest.fixture

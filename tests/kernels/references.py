@@ -7,7 +7,7 @@ import onnxruntime
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tilewright.contract import Isa, Workload
-from tilewright_kernels.isa import host_isas
+from tilewright_kernels.isa.paths import host_isas
 
 from .cases import Case
 

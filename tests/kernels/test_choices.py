@@ -7,8 +7,8 @@ import pytest
 from tvm.s_tir import Schedule
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.build import definition, trace_of
-from tilewright_kernels.spaces import SPACES, Choice, StructuredSpace
+from tilewright_kernels.conv2d.spaces import SPACES, Choice, StructuredSpace
+from tilewright_kernels.runtime.build import definition, trace_of
 
 STRUCTURED = [space for space in SPACES if isinstance(space, StructuredSpace)]
 EACH_SPACE = pytest.mark.parametrize("space", STRUCTURED, ids=lambda space: space.name)

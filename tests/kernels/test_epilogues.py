@@ -8,8 +8,8 @@ import pytest
 
 from tilewright.contract import Isa, Workload
 from tilewright.errors import InvalidRequest
-from tilewright_kernels.isa import host_isas
-from tilewright_worker.verification import GuardedOutput
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_tuning.verification import GuardedOutput
 
 from .cases import default_kernel, random_case
 from .references import in_nchw, int64_result

@@ -6,12 +6,12 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels import build
-from tilewright_kernels.build import Candidate
-from tilewright_kernels.isa import host_isas
-from tilewright_kernels.kernel import Kernel
-from tilewright_kernels.spaces import StructuredSpace, space_of
-from tilewright_worker.verification import GuardedOutput
+from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.runtime import build
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_kernels.runtime.kernel import Kernel
+from tilewright_tuning.verification import GuardedOutput
 
 from .cases import chosen_candidate, evolved_candidate, random_case
 from .references import HAS_EXACT_ONNX_RUNTIME, int64_result, onnx_runtime_result

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Isa, Workload
-from tilewright_kernels.isa import host_isas
+from tilewright_kernels.isa.paths import host_isas
 
 from .cases import RANGE, Case, default_kernel, random_case
 from .references import int64_result

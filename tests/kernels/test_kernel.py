@@ -8,8 +8,8 @@ import pytest
 
 from tilewright.contract import Schedule, Workload
 from tilewright.errors import ForeignSchedule, InvalidRequest
-from tilewright_kernels.kernel import Kernel, load_kernel
-from tilewright_kernels.spaces import space_of
+from tilewright_kernels.conv2d.spaces import space_of
+from tilewright_kernels.runtime.kernel import Kernel, load_kernel
 
 from .cases import default_kernel, host_target, random_case
 from .references import int64_result

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.build import build, default_candidate
-from tilewright_kernels.proof import assembly, prove
-from tilewright_kernels.spaces import StructuredSpace, space_of
+from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
+from tilewright_kernels.isa.proof import assembly, prove
+from tilewright_kernels.runtime.build import build, default_candidate
 
 VNNI = (Isa.AVX512_VNNI, Isa.AVX_VNNI)
 

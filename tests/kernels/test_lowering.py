@@ -3,7 +3,7 @@
 import pytest
 
 from tilewright.contract import Workload
-from tilewright_kernels.kernel import Kernel
+from tilewright_kernels.runtime.kernel import Kernel
 
 from .cases import default_kernel
 

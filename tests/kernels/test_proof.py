@@ -5,9 +5,9 @@ import re
 import pytest
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.build import build, default_candidate
-from tilewright_kernels.proof import assembly, prove
-from tilewright_kernels.spaces import space_named, space_of
+from tilewright_kernels.conv2d.spaces import space_named, space_of
+from tilewright_kernels.isa.proof import assembly, prove
+from tilewright_kernels.runtime.build import build, default_candidate
 
 DENSE = Workload(
     batch=1, in_channels=64, height=14, width=14, out_channels=64, kernel_size=(3, 3), padding=(1, 1, 1, 1)

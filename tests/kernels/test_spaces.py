@@ -10,12 +10,13 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.build import Candidate, compile_schedule, definition, scheduled, trace_of
-from tilewright_kernels.dots import DOTS
-from tilewright_kernels.isa import host_isas, llvm_target
-from tilewright_kernels.kernel import Kernel
-from tilewright_kernels.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
-from tilewright_worker.verification import GuardedOutput
+from tilewright_kernels.conv2d.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
+from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.runtime.build import Candidate, compile_schedule, definition, scheduled, trace_of
+from tilewright_kernels.runtime.kernel import Kernel
+from tilewright_tuning.verification import GuardedOutput
 
 from .cases import chosen_candidate, default_kernel, evolved_candidate, host_target, random_case
 from .references import int64_result
@@ -289,4 +290,4 @@ def test_small_planes_of_a_pointwise_first_layer_leave_whole(isa: Isa) -> None:
 def test_kernels_with_far_taps_are_not_unrolled(dilation: tuple[int, int]) -> None:
     size = {"height": 90, "width": 130, "kernel_size": (3, 3), "padding": (1, 1, 1, 1)}
     workload = depthwise(24, 8, dilation=dilation, stride=(2, 2), **size)
-    assert space_of(workload, TARGET.isa).name == "lanewise_avx512_vnni"
+    assert space_of(workload, TARGET.isa).name == "grouped_avx512_vnni"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Target, Workload
-from tilewright_kernels.host import host_isas
-from tilewright_kernels.kernel import PackedConv, load_kernel
-from tilewright_kernels.threads import MOST_THREADS, use_threads
+from tilewright_kernels.isa.host import host_isas
+from tilewright_kernels.runtime.kernel import PackedConv, load_kernel
+from tilewright_kernels.runtime.thread_pool import MOST_THREADS, use_threads
 
 from .cases import Case, random_case
 from .references import int64_result
@@ -95,7 +95,7 @@ def test_a_process_may_end_while_members_still_spin() -> None:
     code = f"""
 import numpy as np
 from tilewright.contract import Target, Workload
-from tilewright_kernels.kernel import load_kernel
+from tilewright_kernels.runtime.kernel import load_kernel
 
 workload = Workload.model_validate_json({CONV.model_dump_json()!r})
 kernel = load_kernel(workload, Target(isa={host_isas()[0].value!r}, threads=3))

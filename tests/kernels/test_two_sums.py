@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.definitions.dense import DenseShape
-from tilewright_kernels.dots import DOTS
-from tilewright_kernels.isa import host_isas
-from tilewright_kernels.kernel import Kernel
-from tilewright_kernels.spaces import StructuredSpace, space_of
-from tilewright_kernels.threads import use_threads
-from tilewright_worker import verification
+from tilewright_kernels.conv2d.dense.definition import DenseShape
+from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
+from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.runtime.kernel import Kernel
+from tilewright_kernels.runtime.thread_pool import use_threads
+from tilewright_tuning import verification
 
 from .cases import chosen_candidate, random_case
 from .references import int64_result

@@ -8,7 +8,7 @@ import pytest
 from tilewright import errors
 from tilewright.contract import Workload
 from tilewright.contract.jobs import JobState, WorkloadState
-from tilewright_kernels.numerics import Quantization, reference
+from tilewright_kernels.conv2d.numerics import Quantization, reference
 
 from .examples import dense, depthwise
 from .service_process import ServiceProcess

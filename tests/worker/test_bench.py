@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from tilewright.contract import FailureKind
-from tilewright_kernels.build import Candidate
-from tilewright_worker import trials
-from tilewright_worker.cores import Cores
-from tilewright_worker.evaluation import Build, Measure
-from tilewright_worker.evaluator import EvaluationFailed, Evaluator
-from tilewright_worker.trials import Bench, Trial
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_tuning import trials
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.evaluation import Build, Measure
+from tilewright_tuning.evaluator import EvaluationFailed, Evaluator
+from tilewright_tuning.trials import Bench, Trial
 
 from .examples import DENSE, SEGFAULTS, TARGET, builds_for_ages, does_not_apply, good_candidate, tiled
 

@@ -1,6 +1,6 @@
 import math
 
-from tilewright_worker.budget import FEWEST, PATIENCE, Budget
+from tilewright_tuning.budget import FEWEST, PATIENCE, Budget
 
 
 class Clock:

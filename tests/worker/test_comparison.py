@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from tilewright.contract import ISAS, Isa, Target
-from tilewright_worker.comparison import Agreement, Contest, agreement, calm_rounds
-from tilewright_worker.contestant import ContestantFailed, Latency
+from tilewright_comparison.comparison import Agreement, Contest, agreement, calm_rounds
+from tilewright_comparison.contestant import ContestantFailed, Latency
 
 from .examples import DENSE, TARGET, does_not_apply, good_candidate
 

@@ -6,10 +6,10 @@ import pytest
 
 from tilewright.contract import Workload
 from tilewright.contract.attempts import History, KnownRecord, Neighbour, NeighbourRecord
-from tilewright_kernels.build import Candidate
-from tilewright_kernels.spaces import Choice
-from tilewright_worker.search.lessons import lessons_of, projected
-from tilewright_worker.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
+from tilewright_kernels.conv2d.spaces import Choice
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_tuning.search.lessons import lessons_of, projected
+from tilewright_tuning.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
 
 from .examples import candidate_of
 from .test_search import NOTHING, VNNI, known, proposals, structured

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tilewright.contract import FailureKind, Isa, Target
-from tilewright_worker import trials
-from tilewright_worker.cores import Cores
-from tilewright_worker.evaluation import Build, Evaluation, Measure, Prepare
-from tilewright_worker.evaluator import Evaluator
-from tilewright_worker.measurement import DRIFT, NEAR, WIDE, Measurement, Pace, is_suspect
-from tilewright_worker.trials import PAUSE_SECONDS, TRIES, Bench, Trial
+from tilewright_tuning import trials
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.evaluation import Build, Evaluation, Measure, Prepare
+from tilewright_tuning.evaluator import Evaluator
+from tilewright_tuning.measurement import DRIFT, NEAR, WIDE, Measurement, Pace, is_suspect
+from tilewright_tuning.trials import PAUSE_SECONDS, TRIES, Bench, Trial
 
 from .examples import DENSE, TARGET, good_candidate, tiled
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Proof, Target, Workload
-from tilewright_kernels.build import Candidate
-from tilewright_kernels.kernel import Kernel, load_kernel
-from tilewright_kernels.numerics import REFERENCE, Quantization
-from tilewright_kernels.proof import assembly, prove
-from tilewright_worker import tuning, verification
-from tilewright_worker.cores import Cores
-from tilewright_worker.trials import Bench
-from tilewright_worker.tuning import FINAL_REPEATS, FINALISTS, ROUNDS, Winner, decide
-from tilewright_worker.verification import Verdict, verify
+from tilewright_kernels.conv2d.numerics import REFERENCE, Quantization
+from tilewright_kernels.isa.proof import assembly, prove
+from tilewright_kernels.runtime.build import Candidate
+from tilewright_kernels.runtime.kernel import Kernel, load_kernel
+from tilewright_tuning import tuning, verification
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.trials import Bench
+from tilewright_tuning.tuning import FINAL_REPEATS, FINALISTS, ROUNDS, Winner, decide
+from tilewright_tuning.verification import Verdict, verify
 
 from .examples import DENSE, GROUPED, SEGFAULTS, TARGET, good_candidate, tiled
 

@@ -36,17 +36,17 @@ from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ScheduleChanged, TilewrightError
-from tilewright_kernels.build import Candidate, scheduled
-from tilewright_kernels.host import this_host
-from tilewright_worker import tuning
-from tilewright_worker.budget import Budget
-from tilewright_worker.cores import Cores
+from tilewright_kernels.isa.host import this_host
+from tilewright_kernels.runtime.build import Candidate, scheduled
+from tilewright_tuning import tuning
+from tilewright_tuning.budget import Budget
+from tilewright_tuning.cores import Cores
+from tilewright_tuning.measurement import spread_us
+from tilewright_tuning.trials import Bench, Trial
 from tilewright_worker.courier import BATCH, Courier
 from tilewright_worker.journal import Journal, TuningLog
 from tilewright_worker.lease import Lease
-from tilewright_worker.measurement import spread_us
 from tilewright_worker.provenance import Recorder
-from tilewright_worker.trials import Bench, Trial
 
 PUBLISHING_TRIES = 3
 

@@ -13,8 +13,8 @@ from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
 from tilewright.contract.records import NewRecord
 from tilewright.contract.workload import Workload
-from tilewright_kernels.build import definition
-from tilewright_kernels.isa import llvm_target
+from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.runtime.build import definition
 
 
 class Journal:

@@ -9,9 +9,9 @@ from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.records import NewRecord, Provenance, RecordState
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.host import host_class
-from tilewright_worker.measurement import spread_us
-from tilewright_worker.trials import Trial
+from tilewright_kernels.isa.host import host_class
+from tilewright_tuning.measurement import spread_us
+from tilewright_tuning.trials import Trial
 
 
 class Recorder:

@@ -30,7 +30,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 def demo(as_json: AsJson = False) -> None:
     """Tune ResNet-18 on a throw-away service, and compare the kernels with ONNX Runtime's."""
-    from tilewright_worker.demo import run
+    from tilewright_comparison.demo import run
 
     raise typer.Exit(run(console(), as_json))
 

@@ -20,6 +20,7 @@ from tilewright.contract.attempts import (
     WorkloadOutcome,
 )
 from tilewright.contract.attempts import Failed as AttemptFailed
+from tilewright.contract.candidates import Candidate, Choice, GenericTrace, Trace
 from tilewright.contract.hosts import Host
 from tilewright.contract.jobs import Event, Job, JobRequest, JobState, JobWorkload, Progress
 from tilewright.contract.pages import Page
@@ -29,7 +30,6 @@ from tilewright.contract.records import (
     Provenance,
     Record,
     RecordState,
-    Trace,
 )
 from tilewright.contract.schedules import (
     Lookup,
@@ -47,9 +47,12 @@ __all__ = [
     "AttemptBrief",
     "AttemptFailed",
     "BriefedWorkload",
+    "Candidate",
+    "Choice",
     "Event",
     "FailureKind",
     "Finished",
+    "GenericTrace",
     "History",
     "Host",
     "Interrupted",

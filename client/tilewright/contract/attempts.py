@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt
 
+from tilewright.contract.candidates import SpaceName, Trace
 from tilewright.contract.hosts import Host
 from tilewright.contract.message import Latency, Message, RowId, Sha256
-from tilewright.contract.records import NewRecord, Provenance, RecordState, SpaceName, Trace
+from tilewright.contract.records import NewRecord, Provenance, RecordState
 from tilewright.contract.schedules import Proof, Schedule, Verification
 from tilewright.contract.target import Target, TargetName, Threads
 from tilewright.contract.workload import Workload

@@ -2,17 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
+from tilewright.contract.candidates import SpaceName, Trace
 from tilewright.contract.message import Latency, Message, RowId, Sha256
 from tilewright.contract.target import Target
-
-Trace = list[Any]
-"""A MetaSchedule trace as `Trace.as_json()` gives it: [instructions, decisions]."""
-
-SpaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]
 
 
 class RecordState(StrEnum):

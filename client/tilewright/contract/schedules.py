@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
+from tilewright.contract.candidates import SpaceName, Trace
 from tilewright.contract.message import Latency, Message, RowId, Sha256
-from tilewright.contract.records import Provenance, SpaceName, Trace
+from tilewright.contract.records import Provenance
 from tilewright.contract.target import Isa, Target, Threads
 from tilewright.contract.workload import Workload
 

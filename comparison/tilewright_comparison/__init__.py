@@ -1,0 +1,1 @@
+"""Fair comparisons with the kernels of others."""

@@ -1,0 +1,1 @@
+"""Any convolution, by MetaSchedule's own space."""

@@ -1,0 +1,35 @@
+"""Design spaces: for each kind of convolution and ISA path, the schedules worth trying."""
+
+from tilewright.contract.target import Isa
+from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.dense.space import DenseSpace
+from tilewright_kernels.conv2d.depthwise.space import DepthwiseSpace
+from tilewright_kernels.conv2d.few_channels.space import RowsSpace
+from tilewright_kernels.conv2d.generic.space import GenericSpace
+from tilewright_kernels.conv2d.grouped.space import LanewiseSpace
+from tilewright_kernels.conv2d.space import Choice, Space, StructuredSpace
+from tilewright_kernels.isa.dots import DOTS
+
+SPACES: tuple[Space, ...] = (
+    *(RowsSpace(isa) for isa in Isa),
+    *(DenseSpace(isa) for isa in Isa),
+    *(DepthwiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
+    *(LanewiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
+    GenericSpace(),
+)
+"""All spaces; the first that covers a workload schedules it, and the generic one covers everything."""
+
+__all__ = ["SPACES", "Choice", "GenericSpace", "Space", "StructuredSpace", "space_named", "space_of"]
+
+
+def space_of(workload: Workload, isa: Isa) -> Space:
+    """The space that a workload is tuned in on this path."""
+    return next(space for space in SPACES if space.covers(workload, isa))
+
+
+def space_named(name: str) -> Space:
+    """The space of a record. Raises KeyError for a name that this version does not know."""
+    for space in SPACES:
+        if space.name == name:
+            return space
+    raise KeyError(f"no space is named {name}; known: {', '.join(space.name for space in SPACES)}")

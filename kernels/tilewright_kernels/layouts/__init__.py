@@ -1,0 +1,1 @@
+"""How activations come in and go out."""

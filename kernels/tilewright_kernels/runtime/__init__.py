@@ -1,0 +1,1 @@
+"""From a schedule to a kernel that a person calls: building, lowering, threads."""

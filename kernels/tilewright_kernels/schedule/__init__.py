@@ -1,0 +1,1 @@
+"""Primitives of schedules that no kind of convolution owns."""

@@ -1,0 +1,1 @@
+"""Tuning as a library: search, measure, decide, verify; no HTTP, no jobs, no leases."""

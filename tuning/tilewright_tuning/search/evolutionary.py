@@ -1,0 +1,119 @@
+# mypy: disable-error-code="no-any-unimported,misc"
+"""Search in the generic space: MetaSchedule's evolution, with our cost model as its judge."""
+
+from typing import Any
+
+import numpy as np
+from tvm.ir.utils import derived_object
+from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
+from tvm.s_tir.schedule import Trace
+
+from tilewright.contract.attempts import KnownRecord
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.generic.evolution import tune_context
+from tilewright_kernels.conv2d.spaces import GenericSpace
+from tilewright_kernels.runtime.build import Candidate, definition, trace_of
+from tilewright_tuning.search.cost_model import CostModel
+
+POPULATION = 32
+BATCH = 16
+EMPTY_BATCHES = 3
+"""After so many batches in a row without a new candidate the space counts as exhausted."""
+
+UNLIMITED = 1_000_000
+
+
+@derived_object
+class EvolutionJudge(ms.cost_model.PyCostModel):
+    """Scores for MetaSchedule's evolution: the higher, the faster. Without samples all are alike."""
+
+    def __init__(self, model: CostModel) -> None:
+        super().__init__()
+        self._model = model
+        self.extractor = ms.feature_extractor.PerStoreFeature()
+
+    def predict(self, context: Any, candidates: list[Any]) -> Any:
+        if self._model.samples < BATCH // 2:
+            return np.random.default_rng(self._model.samples).random(len(candidates))
+        return -np.array(self._model.predict(self.features(context, candidates)), dtype=np.float64)
+
+    def features(self, context: Any, candidates: list[Any]) -> list[list[float]]:
+        """Over the stores of a program, which vary in number: the largest and the mean of each feature."""
+        stores = [array.numpy() for array in self.extractor.extract_from(context, candidates)]
+        return [np.concatenate([array.max(axis=0), array.mean(axis=0)]).tolist() for array in stores]
+
+    def update(self, context: Any, candidates: list[Any], results: list[Any]) -> None:
+        """Trials reach the model through EvolutionarySearch.learn, one at a time."""
+
+    def load(self, path: str) -> None:
+        raise NotImplementedError("stored models are pickles; this one is trained from records")
+
+    def save(self, path: str) -> None:
+        raise NotImplementedError("stored models are pickles; this one is trained from records")
+
+
+class EvolutionarySearch:
+    """Batches from MetaSchedule, handed out one by one; known candidates are passed over."""
+
+    def __init__(self, workload: Workload, target: Target, known: list[KnownRecord], seed: int) -> None:
+        self._workload = workload
+        self._model = CostModel(seed)
+        self._judge = EvolutionJudge(self._model)
+        self._database = ms.database.MemoryDatabase()
+        self._context = tune_context(definition(GenericSpace.name, workload), target, POPULATION, seed + 1)
+        self._context.pre_tuning(UNLIMITED, BATCH, database=self._database, cost_model=self._judge)
+        self._entry = self._database.commit_workload(self._context.mod)
+        self._seen = {record.candidate for record in known}
+        self._pending: dict[str, Any] = {}
+        self._batch: list[Candidate] = []
+        self._remember(known)
+
+    def propose(self) -> Candidate | None:
+        for _ in range(EMPTY_BATCHES):
+            if not self._batch and not self._breed():
+                return None
+            if self._batch:
+                return self._batch.pop(0)
+        return None
+
+    def learn(self, candidate: Candidate, latency_us: float | None) -> None:
+        measured = self._pending.pop(candidate.id, None)
+        if measured is None or latency_us is None:
+            return
+        self._model.add(self._judge.features(self._context, [measured])[0], latency_us)
+        self._commit(measured.sch.trace, latency_us, measured.args_info)
+
+    def _breed(self) -> bool:
+        """Fill the batch with new candidates; False when MetaSchedule has no more."""
+        bred = self._context.generate_measure_candidates()
+        if bred is None:
+            return False
+        for measurable in bred:
+            candidate = Candidate(GenericSpace.name, trace_of(measurable.sch))
+            if candidate.id not in self._seen:
+                self._seen.add(candidate.id)
+                self._pending[candidate.id] = measurable
+                self._batch.append(candidate)
+        # Results come back one by one and late; for MetaSchedule the batch is over as soon as it is handed out.
+        nothing = [ms.runner.RunnerResult(None, "not measured yet") for _ in bred]
+        self._context.notify_runner_results(bred, nothing)
+        return True
+
+    def _remember(self, known: list[KnownRecord]) -> None:
+        """Known traces become parents of the next generation."""
+        for record in known:
+            if record.space == GenericSpace.name and record.latency_us is not None and record.trace:
+                sch = Schedule(self._context.mod)
+                try:
+                    Trace.apply_json_to_schedule(record.trace, sch)
+                except Exception:  # TVM's errors have no common type; a trace of another version has nothing to teach
+                    continue
+                measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
+                self._model.add(self._judge.features(self._context, [measurable])[0], record.latency_us)
+                self._commit(sch.trace, record.latency_us, measurable.args_info)
+
+    def _commit(self, trace: Any, latency_us: float, args_info: Any) -> None:
+        record = ms.database.TuningRecord(trace, self._entry, [latency_us / 1e6], self._context.target, args_info)
+        self._database.commit_tuning_record(record)

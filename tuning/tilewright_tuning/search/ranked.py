@@ -1,0 +1,105 @@
+"""Search in a structured space: all choices are known, so the cost model ranks every one that is left."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from tvm.s_tir import Schedule
+
+from tilewright.contract.attempts import History
+from tilewright.contract.neighbourhood import distance, place_of
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.numerics import Array
+from tilewright_kernels.conv2d.spaces import Choice, StructuredSpace
+from tilewright_kernels.runtime.build import Candidate, definition, trace_of
+from tilewright_tuning.search.cost_model import CostModel
+from tilewright_tuning.search.lessons import Lesson, lessons_of, projected
+
+FIRST_BY_EXPECTATION = 6
+"""Where no other workload has taught anything: how many choices the space's own simple model picks at first."""
+
+FIRST_BY_NEIGHBOURS = 3
+"""Otherwise: best choices of the nearest workloads that are tried at first, and one more that the space expects."""
+
+EXPLORED = 0.1
+"""Share of proposals that ignore the cost model, so that what it misjudges is still found."""
+
+LESSON_WEIGHT = 0.2
+"""Of a trial of the very same shape, against one of the workload itself; a quarter of it at distance 1."""
+
+
+class RankedSearch:
+    """The most promising untried choice first."""
+
+    def __init__(self, space: StructuredSpace, workload: Workload, target: Target, history: History, seed: int) -> None:
+        self._space, self._workload, self._target = space, workload, target
+        self._random = random.Random(seed)
+        self._model = CostModel(seed)
+        self._choices = list(space.choices(workload, target))
+        self._features = self._described(workload, self._choices)
+        self._untried = list(range(len(self._choices)))
+        self._proposed: dict[str, int] = {}
+        lessons = lessons_of(space, target, history.neighbours)
+        self._study(lessons)
+        self._is_taught = bool(lessons)
+        self._first = self._first_batch(lessons) if lessons else []
+        self._remember({record.candidate: record.latency_us for record in history.records})
+
+    def propose(self) -> Candidate | None:
+        if not self._untried:
+            return None
+        choice = self._pick()
+        self._untried.remove(choice)
+        candidate = self._candidate(choice)
+        self._proposed[candidate.id] = choice
+        return candidate
+
+    def learn(self, candidate: Candidate, latency_us: float | None) -> None:
+        choice = self._proposed.get(candidate.id)
+        if choice is not None and latency_us is not None:
+            self._model.add(self._features[choice], latency_us)
+
+    def _study(self, lessons: list[Lesson]) -> None:
+        here = place_of(self._workload)
+        for lesson in lessons:
+            weight = LESSON_WEIGHT / (1 + distance(here, place_of(lesson.workload))) ** 2
+            self._model.teach(self._described(lesson.workload, lesson.choices), lesson.latencies_us, weight)
+
+    def _first_batch(self, lessons: list[Lesson]) -> list[int]:
+        """Before anything is measured: what was best for the neighbours, and what the space expects to be."""
+        likes = (projected(lesson.choices[0], self._choices) for lesson in lessons)
+        first = list(dict.fromkeys(likes))[:FIRST_BY_NEIGHBOURS]
+        first += [choice for choice in self._untried if choice not in first][:1]
+        predicted = dict(zip(first, self._model.predict(self._features[first]), strict=True))
+        return sorted(first, key=predicted.__getitem__)
+
+    def _pick(self) -> int:
+        if self._first:
+            return self._first.pop(0)
+        if not self._is_taught and self._model.samples < FIRST_BY_EXPECTATION:
+            return self._untried[0]
+        if self._random.random() < EXPLORED:
+            return self._random.choice(self._untried)
+        predicted = self._model.predict(self._features[self._untried])
+        return self._untried[min(range(len(predicted)), key=predicted.__getitem__)]
+
+    def _remember(self, latencies: dict[str, float | None]) -> None:
+        """Learn from what is known, and never propose it again."""
+        if not latencies:
+            return
+        for choice in list(self._untried):
+            candidate = self._candidate(choice)
+            if candidate.id in latencies:
+                self._proposed[candidate.id] = choice
+                self._untried.remove(choice)
+                self.learn(candidate, latencies[candidate.id])
+        self._first = [choice for choice in self._first if choice in self._untried]
+
+    def _candidate(self, choice: int) -> Candidate:
+        sch = Schedule(definition(self._space.name, self._workload))
+        self._space.schedule(sch, self._workload, self._target, self._choices[choice])
+        return Candidate(self._space.name, trace_of(sch))
+
+    def _described(self, workload: Workload, choices: Sequence[Choice]) -> Array:
+        return np.array([self._space.features(workload, self._target, choice) for choice in choices])
