@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.dense.definition import group_out
+from tilewright_kernels.conv2d.channels import group_out
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.isa.dots import Dot
 

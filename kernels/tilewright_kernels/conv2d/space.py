@@ -2,15 +2,12 @@
 """What every design space offers to the search."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.choices import ChoiceSpace, Decisions
 from tilewright_kernels.conv2d.numerics import Quantization
-
-Choice = Mapping[str, Any]
-"""One value for each decision of a space, such as `{"rows": [28, 2], "order": 1}`: enough to build a candidate."""
 
 
 class Space(ABC):
@@ -39,27 +36,12 @@ class Space(ABC):
         """What is used before anything was tuned."""
 
 
-class StructuredSpace(Space):
+class StructuredSpace(Space, ChoiceSpace[Decisions]):
     """A space small enough to write down: its choices can be listed, and each has a description in numbers."""
 
     @abstractmethod
-    def choices(self, workload: Workload, target: Target) -> Sequence[Choice]:
-        """Every choice worth trying, the one expected to be best first."""
-
-    @abstractmethod
-    def schedule(self, sch: Any, workload: Workload, target: Target, choice: Choice | None = None) -> None:
+    def schedule(self, sch: Any, workload: Workload, target: Target, choice: Decisions | None = None) -> None:
         """Apply `choice`; without one MetaSchedule samples, so this is its ScheduleFn too."""
 
     def schedule_default(self, sch: Any, workload: Workload, target: Target) -> None:
-        self.schedule(sch, workload, target, self.choices(workload, target)[0])
-
-    @abstractmethod
-    def choice_of(self, decisions: Sequence[Any], target: Target) -> Choice | None:
-        """The choice that `schedule` took these decisions for, of whatever workload; None if it cannot have.
-
-        `decisions` are the second half of a stored trace. They may be foreign: nothing is assumed of their shape.
-        """
-
-    @abstractmethod
-    def features(self, workload: Workload, target: Target, choice: Choice) -> list[float]:
-        """What the cost model sees: the workload and the choice in hardware terms."""
+        self.schedule(sch, workload, target, self.candidates(workload, target)[0])

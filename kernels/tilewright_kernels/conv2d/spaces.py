@@ -4,22 +4,22 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.dense.space import DenseSpace
 from tilewright_kernels.conv2d.depthwise.space import DepthwiseSpace
-from tilewright_kernels.conv2d.few_channels.space import RowsSpace
+from tilewright_kernels.conv2d.few_channels.space import FewChannelsSpace
 from tilewright_kernels.conv2d.generic.space import GenericSpace
-from tilewright_kernels.conv2d.grouped.space import LanewiseSpace
-from tilewright_kernels.conv2d.space import Choice, Space, StructuredSpace
+from tilewright_kernels.conv2d.grouped.space import GroupedSpace
+from tilewright_kernels.conv2d.space import Space, StructuredSpace
 from tilewright_kernels.isa.dots import DOTS
 
 SPACES: tuple[Space, ...] = (
-    *(RowsSpace(isa) for isa in Isa),
+    *(FewChannelsSpace(isa) for isa in Isa),
     *(DenseSpace(isa) for isa in Isa),
     *(DepthwiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
-    *(LanewiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
+    *(GroupedSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
     GenericSpace(),
 )
 """All spaces; the first that covers a workload schedules it, and the generic one covers everything."""
 
-__all__ = ["SPACES", "Choice", "GenericSpace", "Space", "StructuredSpace", "space_named", "space_of"]
+__all__ = ["SPACES", "GenericSpace", "Space", "StructuredSpace", "space_named", "space_of"]
 
 
 def space_of(workload: Workload, isa: Isa) -> Space:

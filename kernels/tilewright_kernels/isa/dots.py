@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from tilewright.contract.target import Isa
 
+LANE_BYTES = 16
+"""Of a 128-bit lane: unpack and pack instructions work inside each."""
+
 
 @dataclass(frozen=True)
 class Dot:

@@ -4,11 +4,10 @@
 from tvm import tirx
 from tvm.script import tirx as T
 
+from tilewright_kernels.isa.dots import LANE_BYTES
+
 ACROSS = [part + 4 * tap for part in range(4) for tap in range(4)]
 INSIDE = [4 * tap + lane for lane in range(4) for tap in range(4)] * 4
-
-LANE_BYTES = 16
-"""Of a 128-bit lane: unpack instructions work inside each."""
 
 CURRENT_ROUNDING = 4
 

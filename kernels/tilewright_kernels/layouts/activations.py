@@ -14,8 +14,8 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
-from tilewright_kernels.isa.dots import Dot
-from tilewright_kernels.isa.vectors import LANE_BYTES, interleaved, piece, places, transposed
+from tilewright_kernels.isa.dots import LANE_BYTES, Dot
+from tilewright_kernels.isa.vectors import interleaved, piece, places, transposed
 
 
 def arranged(layout: str, n, h, w, c):

@@ -1,120 +1,18 @@
 # mypy: ignore-errors
 """A convolution over many channels, laid out for a four-way dot-product instruction; groups stand side by side."""
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import ceil, prod
+from dataclasses import dataclass
 
 from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
-from tilewright_kernels.conv2d.divisors import divisors
+from tilewright_kernels.conv2d.channels import fills_blocks, group_in, group_out, stores_blocks
+from tilewright_kernels.conv2d.dense.choices import loops_of, reads_data_directly
 from tilewright_kernels.conv2d.epilogue import added_shape, requantise, residual_addend
+from tilewright_kernels.conv2d.tiling import TiledLoops
 from tilewright_kernels.isa.dots import Dot
-from tilewright_kernels.isa.vectors import LANE_BYTES
 from tilewright_kernels.layouts.activations import Planes, enter, leave, part, turned_quads
-
-MOST_ROW_PIXELS = 128
-"""Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
-
-MOST_SQUARE_PIXELS = 8
-"""Tiles of several rows share no more cache lines than one long row; up to here they are tried all the same."""
-
-FEW_REGISTERS = 16
-"""Of a path whose tiles may be too small for ENOUGH_SUMS."""
-
-ENOUGH_SUMS = 8
-"""Fewer cannot hide the 4-5 cycles of a dot product issued twice a cycle."""
-
-
-@dataclass(frozen=True)
-class DenseShape:
-    """The loops of the kernel. A 1x1 convolution without stride or padding is one long row of pixels."""
-
-    batch: int
-    groups: int
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    channel_quads: int
-    """Of one group, as are the blocks."""
-    channel_blocks: int
-    lanes: int
-    parts: int = 1
-    """Sums that each output is made of, by the quads that they take in turn: two where the output has too few pixels
-    for the registers to hold enough sums."""
-
-    @classmethod
-    @lru_cache(maxsize=1024)
-    def of(cls, workload: Workload, dot: Dot) -> "DenseShape":
-        groups = workload.groups
-        quads, blocks = ceil(group_in(workload) / dot.products), ceil(group_out(workload) / dot.lanes)
-        lanes = dot.lanes
-        batch, height, width = workload.batch, workload.height, workload.width
-        out_height, out_width = workload.out_height, workload.out_width
-        if is_pointwise(workload):
-            batch, height, width = pixel_rows(workload)
-            out_height, out_width = height, width
-        whole = cls(batch, groups, height, width, out_height, out_width, quads, blocks, lanes)
-        may_split = dot.accumulates and dot.registers == FEW_REGISTERS and quads % 2 == 0
-        is_short = may_split and max(map(prod, whole.tiles(dot.registers))) < ENOUGH_SUMS
-        return replace(whole, parts=2) if is_short else whole
-
-    def tiles(self, registers: int) -> list[tuple[int, int, int]]:
-        """(rows, columns, blocks) of which every sum, the weights of each block and one broadcast fit the registers."""
-        return [
-            (rows, columns, blocks)
-            for columns in divisors(self.out_width)
-            for rows in divisors(self.out_height)
-            if rows == 1 or rows * columns <= MOST_SQUARE_PIXELS or columns == self.out_width
-            for blocks in divisors(self.channel_blocks)
-            if rows * columns * blocks * self.parts + blocks + 1 <= registers
-        ]
-
-
-def is_pointwise(workload: Workload) -> bool:
-    """Whether every output pixel reads exactly the input pixel at its own place."""
-    return workload.kernel_size == (1, 1) and workload.stride == (1, 1) and not any(workload.padding)
-
-
-def pixel_rows(workload: Workload) -> tuple[int, int, int]:
-    """A pointwise convolution as (batch, rows, pixels of a row); images touch in NHWC only."""
-    pixels = workload.height * workload.width
-    if workload.layout == "NHWC":
-        return 1, 1, workload.batch * pixels
-    if workload.layout == "NCHW16c":
-        return workload.batch, 1, pixels
-    row = max(size for size in divisors(pixels) if size <= MOST_ROW_PIXELS)
-    row = row if row >= LANE_BYTES else pixels
-    return workload.batch, pixels // row, row
-
-
-def reads_data_directly(workload: Workload, dot: Dot) -> bool:
-    """Whether the instruction can read the caller's array: nothing to pad, to widen or to shift."""
-    is_plain = not any(workload.padding) and group_in(workload) % dot.products == 0
-    return is_plain and workload.data_dtype == dot.data_dtype and workload.layout != "NCHW"
-
-
-def group_in(workload: Workload) -> int:
-    """Input channels of one group."""
-    return workload.in_channels // workload.groups
-
-
-def group_out(workload: Workload) -> int:
-    """Output channels of one group."""
-    return workload.out_channels // workload.groups
-
-
-def fills_blocks(channels: int, lanes: int) -> bool:
-    """Whether output channels fill whole vectors, so that results are stored straight from the registers."""
-    return channels % lanes == 0
-
-
-def stores_blocks(workload: Workload, dot: Dot) -> bool:
-    """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
-    return workload.layout == "NCHW" or fills_blocks(group_out(workload), dot.lanes)
 
 
 def as_operand(element, dtype: str, dot: Dot):
@@ -135,8 +33,8 @@ class NhwcArrays:
     dot: Dot
 
     @property
-    def shape(self) -> DenseShape:
-        return DenseShape.of(self.workload, self.dot)
+    def shape(self) -> TiledLoops:
+        return loops_of(self.workload, self.dot)
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -250,7 +148,7 @@ def dense(workload: Workload, dot: Dot):
     Blocks: `stage` (padding, a multiple of four channels, int8 shifted to uint8), `conv`, `requantise`, and `store`
     where the output channels do not fill whole blocks. In NCHW also `leave`, and `enter` for a residual.
     """
-    shape, arrays = DenseShape.of(workload, dot), ARRAYS[workload.layout](workload, dot)
+    shape, arrays = loops_of(workload, dot), ARRAYS[workload.layout](workload, dot)
     N, H, W, G, C = shape.batch, shape.height, shape.width, shape.groups, group_in(workload)
     OH, OW, OC = shape.out_height, shape.out_width, group_out(workload)
     (KH, KW), (SH, SW), (DH, DW) = workload.kernel_size, workload.stride, workload.dilation

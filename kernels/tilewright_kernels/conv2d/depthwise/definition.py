@@ -12,13 +12,11 @@ Weights, bias and scale are packed in that order, and packing the four sums down
 is cut into `slots` stretches, which are staged and computed side by side.
 """
 
-from dataclasses import dataclass
-from math import ceil
-
 from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.vectors import narrowed, places, quads_of
 from tilewright_kernels.layouts.activations import (
@@ -31,58 +29,6 @@ from tilewright_kernels.layouts.activations import (
     vector_of,
     whole,
 )
-
-VECTORS = 4
-"""Vectors of sums to one vector of bytes."""
-
-SLOT_COST = 0.2
-"""What one more slot costs in staging, next to computing with a vector."""
-
-
-@dataclass(frozen=True)
-class DepthwiseShape:
-    """Output column = slot * `stretch` + group * `outputs` + output."""
-
-    slots: int
-    """Pixels that share a vector of bytes."""
-    channels: int
-    """Of each slot."""
-    blocks: int
-    """Of `channels`; the last may be partly empty."""
-    quads: int
-    """Of one kernel row."""
-    outputs: int
-    """Neighbouring output columns that read the same quads."""
-    groups: int
-    """Of `outputs` columns in a stretch."""
-    stretch: int
-    """Output columns of a slot; the last stretch may stick out."""
-    columns: int
-    """Columns of pixels that are staged for each slot."""
-
-    @classmethod
-    def of(cls, workload: Workload, dot: Dot) -> "DepthwiseShape":
-        stride, extent = workload.stride[1], (workload.kernel_size[1] - 1) * workload.dilation[1] + 1
-        quads = ceil(extent / dot.products)
-        outputs = min((quads * dot.products - extent) // stride + 1, workload.out_width)
-        slots = min((1, 2, 4), key=lambda count: _cost(workload, dot, count, outputs))
-        channels = dot.macs // slots
-        groups = ceil(workload.out_width / (slots * outputs))
-        stretch = groups * outputs
-        blocks = ceil(workload.out_channels / channels)
-        return cls(slots, channels, blocks, quads, outputs, groups, stretch, (stretch - 1) * stride + extent)
-
-    @property
-    def row_bytes(self) -> int:
-        """Of a staged row."""
-        return self.columns * self.blocks * self.slots * self.channels
-
-
-def _cost(workload: Workload, dot: Dot, slots: int, outputs: int) -> float:
-    """Relative work for a row of outputs when a vector holds `slots` pixels."""
-    blocks = ceil(workload.out_channels / (dot.macs // slots))
-    groups = ceil(workload.out_width / (slots * outputs))
-    return blocks * groups * (1 + SLOT_COST * (slots - 1))
 
 
 def pieces(channels: int, size: int) -> list[tuple[int, int]]:

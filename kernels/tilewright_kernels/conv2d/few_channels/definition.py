@@ -6,50 +6,16 @@ In NHWC three channels fill three quarters of a quad; seven taps of three channe
 fill 2 quads for each channel, and nothing has to be turned.
 """
 
-from dataclasses import dataclass
-from math import gcd
-
 from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.dense.definition import as_operand, stores_blocks
+from tilewright_kernels.conv2d.channels import stores_blocks
+from tilewright_kernels.conv2d.dense.definition import as_operand
 from tilewright_kernels.conv2d.epilogue import added_shape, requantise, residual_addend
+from tilewright_kernels.conv2d.few_channels.choices import RowShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.layouts.activations import Planes, enter, leave
-
-CACHE_LINE = 64
-
-
-@dataclass(frozen=True)
-class RowShape:
-    """How a row of the input, in NCHW of one of its planes, lies in the staged buffer, in elements."""
-
-    planes: int
-    channels: int
-    """Elements of one pixel in a row."""
-    quads: int
-    """Quads of one kernel row."""
-    vector: int
-    """The largest power of two that divides a row of data, at most a cache line: what a copy moves at once."""
-    first: int
-    """Where the data begins: the left border rounded up, so that every copy is whole vectors."""
-    window: int
-    """Where the window of the first output column begins."""
-    length: int
-
-    @classmethod
-    def of(cls, workload: Workload, dot: Dot) -> "RowShape":
-        planes, channels = (workload.in_channels, 1) if workload.layout == "NCHW" else (1, workload.in_channels)
-        data = channels * workload.width
-        quads = -(-workload.kernel_size[1] * channels // dot.products)
-        vector = gcd(data, CACHE_LINE)
-        border = workload.padding[1] * channels
-        first = -(-border // vector) * vector
-        window = first - border
-        last_read = window + (workload.out_width - 1) * workload.stride[1] * channels + quads * dot.products
-        length = -(-max(first + data, last_read) // vector) * vector
-        return cls(planes, channels, quads, vector, first, window, length)
 
 
 def planes_of(workload: Workload, dot: Dot) -> Planes:

@@ -6,49 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.dense.definition import DenseShape
 from tilewright_kernels.conv2d.dense.space import DenseSpace, place_stage
-from tilewright_kernels.conv2d.few_channels.definition import RowShape, planes_of, rows
+from tilewright_kernels.conv2d.few_channels.choices import FewChannelsChoices, RowShape
+from tilewright_kernels.conv2d.few_channels.definition import planes_of, rows
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.conv2d.packing import pack_channels
 from tilewright_kernels.layouts.activations import Planes
 
-FEW_CHANNELS = 16
 
-
-class RowsSpace(DenseSpace):
+class FewChannelsSpace(FewChannelsChoices, DenseSpace):
     """groups = 1, input channels that are few and do not fill quads; any stride, padding and batch."""
-
-    def __init__(self, isa: Isa) -> None:
-        super().__init__(isa)
-        self.name = f"few_channels_{isa.value}"
-
-    def covers(self, workload: Workload, isa: Isa) -> bool:
-        channels = workload.in_channels
-        unfilled = channels < FEW_CHANNELS and channels % self.dot.products != 0
-        is_simple = workload.groups == 1 and workload.dilation[1] == 1
-        return isa is self.isa and is_simple and unfilled and self._saves_products(workload)
-
-    def _saves_products(self, workload: Workload) -> bool:
-        """Whether runs of taps take no more dot products than quads of channels; in NHWC they never take more."""
-        taps, channels = workload.kernel_size[1], workload.in_channels
-        row = RowShape.of(workload, self.dot)
-        return row.planes * row.quads <= taps * ceil(channels / self.dot.products)
 
     def define(self, workload: Workload) -> Any:
         return rows(workload, self.dot)
-
-    def shape(self, workload: Workload) -> DenseShape:
-        batch, out_height, out_width, out_channels = workload.in_nhwc.output_shape
-        blocks, quads = ceil(out_channels / self.dot.lanes), RowShape.of(workload, self.dot).quads
-        return DenseShape(
-            batch, 1, workload.height, workload.width, out_height, out_width, quads, blocks, self.dot.lanes
-        )
-
-    def needs_stage(self, workload: Workload) -> bool:
-        return True
 
     def planes(self, workload: Workload) -> Planes:
         return planes_of(workload, self.dot)

@@ -7,15 +7,13 @@ its multipliers) it is four neighbouring pixels: a kernel row of three has three
 two outputs, with taps (w0 w1 w2 0) and (0 w0 w1 w2).
 """
 
-from dataclasses import dataclass
-from math import ceil
-
 from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.dense.definition import as_operand, fills_blocks
+from tilewright_kernels.conv2d.dense.definition import as_operand
 from tilewright_kernels.conv2d.epilogue import added_shape, requantise, residual_addend
+from tilewright_kernels.conv2d.grouped.choices import LaneShape, loads_vectors, stores_vectors
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.vectors import interleaved, spread
 from tilewright_kernels.layouts.activations import (
@@ -28,65 +26,6 @@ from tilewright_kernels.layouts.activations import (
     vector_of,
     whole,
 )
-
-
-@dataclass(frozen=True)
-class LaneShape:
-    """How outputs read quads along a row: output column = group * `outputs` + output of the group."""
-
-    quads: int
-    """Quads of one kernel column."""
-    outputs: int
-    """Neighbouring output columns that read the same quads."""
-    groups: int
-    """Groups of columns in an output row; the last may stick out."""
-    kernel_columns: int
-    """Columns of quads that an output reads, `dilation` apart; 1 where a quad holds the taps of a row."""
-    dilation: int
-    step: int
-    """Columns of quads from one group to the next."""
-    columns: int
-    """Columns of quads that are staged."""
-    pixel_step: int
-    """Pixels from one column of quads to the next."""
-    blocks: int
-    """Blocks of output channels, one channel a lane."""
-
-    @classmethod
-    def of(cls, workload: Workload, dot: Dot) -> "LaneShape":
-        blocks = ceil(workload.out_channels / dot.lanes)
-        if workload.in_channels == workload.groups:
-            return cls._of_taps(workload, blocks, dot.products)
-        kernel_columns, dilation, step = workload.kernel_size[1], workload.dilation[1], workload.stride[1]
-        columns = (workload.out_width - 1) * step + (kernel_columns - 1) * dilation + 1
-        quads = ceil(workload.in_channels // workload.groups / dot.products)
-        return cls(quads, 1, workload.out_width, kernel_columns, dilation, step, columns, 1, blocks)
-
-    @classmethod
-    def _of_taps(cls, workload: Workload, blocks: int, products: int) -> "LaneShape":
-        stride = workload.stride[1]
-        extent = (workload.kernel_size[1] - 1) * workload.dilation[1] + 1
-        quads = ceil(extent / products)
-        outputs = min((quads * products - extent) // stride + 1, workload.out_width)
-        groups = ceil(workload.out_width / outputs)
-        return cls(quads, outputs, groups, 1, 1, 1, groups, outputs * stride, blocks)
-
-
-def loads_vectors(workload: Workload, dot: Dot) -> bool:
-    """Whether quads can be made of whole vectors: no lane without a channel, and pixels that split evenly."""
-    group_in, group_out = workload.in_channels // workload.groups, workload.out_channels // workload.groups
-    lanes, products = dot.lanes, dot.products
-    if workload.out_channels % lanes or not dot.has_bytes:
-        return False
-    if group_in == 1:
-        return group_out == 1
-    size = lanes // group_out * group_in
-    return lanes % group_out == 0 and group_in % products == 0 and size <= dot.macs and size & (size - 1) == 0
-
-
-def stores_vectors(workload: Workload, dot: Dot) -> bool:
-    """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
-    return workload.layout == "NCHW" or fills_blocks(workload.out_channels, dot.lanes)
 
 
 def lanewise(workload: Workload, dot: Dot):

@@ -1,0 +1,72 @@
+"""Convolutions of few input channels: which there are, and how a row of the input lies in the staged buffer."""
+
+from dataclasses import dataclass
+from math import ceil, gcd
+
+from tilewright.contract.target import Isa
+from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.tiling import CACHE_LINE, TiledChoices, TiledLoops
+from tilewright_kernels.isa.dots import Dot
+
+FEW_CHANNELS = 16
+
+
+class FewChannelsChoices(TiledChoices):
+    """groups = 1, input channels that are few and do not fill quads; any stride, padding and batch."""
+
+    def __init__(self, isa: Isa) -> None:
+        super().__init__(isa)
+        self.name = f"few_channels_{isa.value}"
+
+    def covers(self, workload: Workload, isa: Isa) -> bool:
+        channels = workload.in_channels
+        unfilled = channels < FEW_CHANNELS and channels % self.dot.products != 0
+        is_simple = workload.groups == 1 and workload.dilation[1] == 1
+        return isa is self.isa and is_simple and unfilled and self._saves_products(workload)
+
+    def loops(self, workload: Workload) -> TiledLoops:
+        batch, out_height, out_width, out_channels = workload.in_nhwc.output_shape
+        blocks, quads = ceil(out_channels / self.dot.lanes), RowShape.of(workload, self.dot).quads
+        return TiledLoops(
+            batch, 1, workload.height, workload.width, out_height, out_width, quads, blocks, self.dot.lanes
+        )
+
+    def needs_stage(self, workload: Workload) -> bool:
+        return True
+
+    def _saves_products(self, workload: Workload) -> bool:
+        """Whether runs of taps take no more dot products than quads of channels; in NHWC they never take more."""
+        taps, channels = workload.kernel_size[1], workload.in_channels
+        row = RowShape.of(workload, self.dot)
+        return row.planes * row.quads <= taps * ceil(channels / self.dot.products)
+
+
+@dataclass(frozen=True)
+class RowShape:
+    """How a row of the input, in NCHW of one of its planes, lies in the staged buffer, in elements."""
+
+    planes: int
+    channels: int
+    """Elements of one pixel in a row."""
+    quads: int
+    """Quads of one kernel row."""
+    vector: int
+    """The largest power of two that divides a row of data, at most a cache line: what a copy moves at once."""
+    first: int
+    """Where the data begins: the left border rounded up, so that every copy is whole vectors."""
+    window: int
+    """Where the window of the first output column begins."""
+    length: int
+
+    @classmethod
+    def of(cls, workload: Workload, dot: Dot) -> "RowShape":
+        planes, channels = (workload.in_channels, 1) if workload.layout == "NCHW" else (1, workload.in_channels)
+        data = channels * workload.width
+        quads = -(-workload.kernel_size[1] * channels // dot.products)
+        vector = gcd(data, CACHE_LINE)
+        border = workload.padding[1] * channels
+        first = -(-border // vector) * vector
+        window = first - border
+        last_read = window + (workload.out_width - 1) * workload.stride[1] * channels + quads * dot.products
+        length = -(-max(first + data, last_read) // vector) * vector
+        return cls(planes, channels, quads, vector, first, window, length)
