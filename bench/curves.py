@@ -19,10 +19,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 from pydantic import TypeAdapter
 
 from tilewright.contract.attempts import History
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores

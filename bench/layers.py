@@ -22,6 +22,7 @@ from limits import measured_levels, roofline
 from runs import Layer, Run, as_json, conclusions, geomean, is_compute_bound
 
 from tilewright.contract.attempts import History
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import ISAS, Isa, Target
@@ -29,7 +30,6 @@ from tilewright.contract.workload import Workload
 from tilewright_comparison.comparison import Contest
 from tilewright_comparison.peers import PEERS
 from tilewright_kernels.isa.host import this_host
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores

@@ -25,6 +25,7 @@ from typing import Any
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tilewright.contract.attempts import History, Neighbour, NeighbourRecord
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.neighbourhood import distance, place_of
 from tilewright.contract.networks import NETWORKS, network_workloads
@@ -32,7 +33,7 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import space_of
 from tilewright_kernels.isa.host import this_host
-from tilewright_kernels.runtime.build import Candidate, default_candidate
+from tilewright_kernels.runtime.build import default_candidate
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.search import search_for

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_comparison.contestant import OURS, Contestant, ContestantFailed, Latency, Prepare
 from tilewright_comparison.peers import CannotRestrict, environment
 from tilewright_kernels.conv2d.numerics import Array, Quantization, as_nhwc
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning.verification import random_data
 
 ROUNDS = 15

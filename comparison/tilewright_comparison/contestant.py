@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_comparison.peers import PEERS, PeerConv
 from tilewright_kernels.conv2d.numerics import Array, Quantization
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_kernels.runtime.kernel import Kernel, PackedConv, load_kernel
 from tilewright_kernels.runtime.thread_pool import use_threads
 from tilewright_tuning.cores import TASKS, pin_threads, scheduled_ns

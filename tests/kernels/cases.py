@@ -9,10 +9,11 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from tilewright.contract import Isa, Target, Workload
+from tilewright.contract.candidates import Candidate
 from tilewright_kernels.conv2d.generic.evolution import tune_context
 from tilewright_kernels.conv2d.spaces import GenericSpace, StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
-from tilewright_kernels.runtime.build import Candidate, definition, trace_of
+from tilewright_kernels.runtime.build import definition, trace_of
 from tilewright_kernels.runtime.kernel import Kernel, load_kernel
 
 RANGE = {"uint8": (0, 255), "int8": (-128, 127), "int32": (0, 0)}

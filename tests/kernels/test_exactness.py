@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from tilewright.contract import Isa, Target, Workload
+from tilewright.contract.candidates import Candidate
 from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime import build
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.verification import GuardedOutput
 

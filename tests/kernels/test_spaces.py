@@ -10,11 +10,12 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from tilewright.contract import Isa, Target, Workload
+from tilewright.contract.candidates import Candidate
 from tilewright_kernels.conv2d.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
 from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.llvm import llvm_target
 from tilewright_kernels.isa.paths import host_isas
-from tilewright_kernels.runtime.build import Candidate, compile_schedule, definition, scheduled, trace_of
+from tilewright_kernels.runtime.build import compile_schedule, definition, scheduled, trace_of
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.verification import GuardedOutput
 

@@ -3,9 +3,10 @@
 from tvm.s_tir import Schedule
 
 from tilewright.contract import Target, Workload
+from tilewright.contract.candidates import Candidate
 from tilewright_kernels.conv2d.spaces import Choice, StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
-from tilewright_kernels.runtime.build import Candidate, default_candidate, definition, trace_of
+from tilewright_kernels.runtime.build import default_candidate, definition, trace_of
 
 DENSE = Workload(batch=1, in_channels=16, height=16, width=16, out_channels=32, kernel_size=(3, 3))
 GROUPED = Workload(batch=1, in_channels=8, height=6, width=6, out_channels=8, kernel_size=(3, 3), groups=2)

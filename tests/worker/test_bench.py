@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tilewright.contract import FailureKind
-from tilewright_kernels.runtime.build import Candidate
+from tilewright.contract.candidates import Candidate
 from tilewright_tuning import trials
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.evaluation import Build, Measure

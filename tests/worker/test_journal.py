@@ -8,8 +8,8 @@ import pytest
 
 from tilewright.contract import FailureKind, Workload
 from tilewright.contract.attempts import LaunchOrder
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.records import NewRecord
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning.trials import Trial
 from tilewright_worker.journal import Journal, TuningLog
 from tilewright_worker.provenance import Recorder

@@ -6,8 +6,8 @@ import pytest
 
 from tilewright.contract import Workload
 from tilewright.contract.attempts import History, KnownRecord, Neighbour, NeighbourRecord
+from tilewright.contract.candidates import Candidate
 from tilewright_kernels.conv2d.spaces import Choice
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning.search.lessons import lessons_of, projected
 from tilewright_tuning.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
 

@@ -5,9 +5,9 @@ import pytest
 
 from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.attempts import History, KnownRecord
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.records import RecordState
 from tilewright_kernels.conv2d.spaces import Choice, StructuredSpace, space_of
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning.search import Search, search_for
 from tilewright_tuning.search.evolutionary import EvolutionarySearch
 from tilewright_tuning.search.ranked import RankedSearch

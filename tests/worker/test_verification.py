@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Proof, Target, Workload
+from tilewright.contract.candidates import Candidate
 from tilewright_kernels.conv2d.numerics import REFERENCE, Quantization
 from tilewright_kernels.isa.proof import assembly, prove
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_kernels.runtime.kernel import Kernel, load_kernel
 from tilewright_tuning import tuning, verification
 from tilewright_tuning.cores import Cores

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import tvm
 
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.schedules import Proof
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.isa.peak import canary_us, peak_gmacs
 from tilewright_kernels.isa.proof import assembly, prove
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_kernels.runtime.thread_pool import use_threads
 from tilewright_tuning import verification

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from multiprocessing.connection import wait
 
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.records import FailureKind
 from tilewright.contract.schedules import Proof
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.runtime.build import Candidate
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.evaluation import Build, Measure, Peak, Prepare, Prove, Verify
 from tilewright_tuning.evaluator import EvaluationFailed, Evaluator, fork_server

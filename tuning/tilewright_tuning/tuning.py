@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.contract.attempts import History
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.schedules import Proof, Verification
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.runtime.build import Candidate, unscheduled_candidate
+from tilewright_kernels.runtime.build import unscheduled_candidate
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.evaluator import EvaluationFailed
 from tilewright_tuning.search import search_for

@@ -31,13 +31,14 @@ from tilewright.contract.attempts import (
     Start,
     WorkloadOutcome,
 )
+from tilewright.contract.candidates import Candidate, candidate_fields
 from tilewright.contract.hosts import Host
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ScheduleChanged, TilewrightError
 from tilewright_kernels.isa.host import this_host
-from tilewright_kernels.runtime.build import Candidate, scheduled
+from tilewright_kernels.runtime.build import scheduled
 from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
@@ -97,9 +98,7 @@ class Attempt:
         self._bench.prepare(workload, self._target)
         history = self._client.history(workload.id, self._target.isa, neighbours=True)
         measured = [
-            (Candidate(record.space, record.trace), record.latency_us)
-            for record in history.records
-            if record.latency_us is not None
+            (record.as_candidate, record.latency_us) for record in history.records if record.latency_us is not None
         ]
         default_us = tuning.default_latency_us(self._bench, workload)
 
@@ -148,7 +147,7 @@ class Attempt:
 
         incumbent = history.incumbent
         for _ in range(PUBLISHING_TRIES):
-            champion = Candidate(incumbent.space, incumbent.trace) if incumbent else None
+            champion = incumbent.as_candidate if incumbent else None
             winner = tuning.decide(self._bench, measured, champion, reject)
             if winner is None or (incumbent is not None and winner.candidate.id == incumbent.candidate):
                 return incumbent
@@ -169,9 +168,7 @@ class Attempt:
         return Publication(
             workload_id=workload.id,
             target=self._target,
-            space=winner.candidate.space,
-            candidate=winner.candidate.id,
-            trace=winner.candidate.trace,
+            **candidate_fields(winner.candidate),
             latencies_us=winner.latencies_us,
             latency_us=winner.latency_us,
             spread_us=spread_us(winner.latencies_us),
@@ -179,7 +176,7 @@ class Attempt:
             default_latency_us=default_us,
             verification=winner.verification,
             proof=winner.proof,
-            script=scheduled(workload, winner.candidate).mod.script(),
+            script=scheduled(workload, self._target, winner.candidate).mod.script(),
             replaces=incumbent.id if incumbent else None,
             provenance=self._recorder.provenance(),
         )

@@ -14,7 +14,7 @@ from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tilewright.contract.records import NewRecord
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.llvm import llvm_target
-from tilewright_kernels.runtime.build import definition
+from tilewright_kernels.runtime.build import chosen, definition, trace_of
 
 
 class Journal:
@@ -87,7 +87,10 @@ class TuningLog:
         seconds = [latency / 1e6 for latency in record.latencies_us] or [1e10]
         target = json.loads(str(llvm_target(record.target.isa, record.target.threads)))
         arguments = self._arguments[workload.id, record.space]
-        entry = [line, [record.trace, seconds, target, arguments]]
+        trace = record.trace
+        if record.choice is not None:
+            trace = trace_of(chosen(workload, record.target, record.choice))
+        entry = [line, [trace, seconds, target, arguments]]
         append_line(self._records, json.dumps(entry))
 
     def _line(self, workload: Workload, space: str) -> int:

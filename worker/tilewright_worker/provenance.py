@@ -6,6 +6,7 @@ import tvm
 
 import tilewright
 from tilewright.contract.attempts import LaunchOrder
+from tilewright.contract.candidates import candidate_fields
 from tilewright.contract.records import NewRecord, Provenance, RecordState
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
@@ -26,9 +27,7 @@ class Recorder:
         return NewRecord(
             workload_id=workload.id,
             target=self._target,
-            space=trial.candidate.space,
-            candidate=trial.candidate.id,
-            trace=trial.candidate.trace,
+            **candidate_fields(trial.candidate),
             state=RecordState.MEASURED if measured else RecordState.FAILED,
             latencies_us=trial.latencies_us,
             latency_us=trial.latency_us if measured else None,

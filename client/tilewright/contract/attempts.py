@@ -12,11 +12,11 @@ POST /v1/jobs/{job}/attempts/{n}/result     Report          -> 204
 All carry the attempt's own token as `Authorization: Bearer ...`. A stale attempt gets 409, except for records: facts.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt
 
-from tilewright.contract.candidates import SpaceName, Trace
+from tilewright.contract.candidates import CandidateFields, Choice
 from tilewright.contract.hosts import Host
 from tilewright.contract.message import Latency, Message, RowId, Sha256
 from tilewright.contract.records import NewRecord, Provenance, RecordState
@@ -57,22 +57,17 @@ class AttemptBrief(Message):
     """Without those that an earlier attempt finished."""
 
 
-class KnownRecord(Message):
+class KnownRecord(CandidateFields):
     """What a resumed search needs of a record: not to measure it again, and to learn from it."""
 
-    space: SpaceName
-    candidate: Sha256
-    trace: Trace
     state: RecordState
     latency_us: Latency | None
 
 
 class NeighbourRecord(Message):
-    """A measured record of another workload, cut to what can be learnt from: its trace is code, and stays behind."""
+    """A measured record of another workload, cut to what can be learnt from."""
 
-    space: SpaceName
-    decisions: list[Any]
-    """The second half of its trace: [[instruction, decision], ...]."""
+    choice: Choice
     latency_us: Latency
 
 
@@ -111,14 +106,11 @@ class RenewalAnswer(Message):
     lease_seconds: float
 
 
-class Publication(Message):
+class Publication(CandidateFields):
     """A candidate that was re-measured interleaved with the incumbent, beat it, and passed the bit-exactness gate."""
 
     workload_id: Sha256
     target: Target
-    space: SpaceName
-    candidate: Sha256
-    trace: Trace
     latencies_us: Annotated[list[Latency], Field(min_length=1, max_length=1000)]
     latency_us: Latency
     spread_us: Annotated[float, Field(ge=0)]

@@ -8,11 +8,11 @@ generic space, which has no choices; see docs/decisions/0020-a-schedule-is-a-cho
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, model_validator
 
-from tilewright.contract.message import Message
+from tilewright.contract.message import Message, Sha256
 
 MOST = 2**31
 """No loop is longer, so no decision is larger."""
@@ -59,6 +59,41 @@ class GenericTrace(Message):
 
 Candidate = Choice | GenericTrace
 """`space` and `id` tell which it is and which one."""
+
+
+class CandidateFields(Message):
+    """How a document names its candidate; `candidate` is the digest of the one of `choice` and `trace` that it has."""
+
+    space: SpaceName
+    candidate: Sha256
+    choice: Choice | None = None
+    trace: Trace | None = None
+    """Of the generic space only: everywhere else the trace is derived from the choice."""
+
+    @cached_property
+    def as_candidate(self) -> Candidate:
+        """As the kernels take it."""
+        if self.choice is not None:
+            return self.choice
+        return GenericTrace(trace=self.trace or [])
+
+    @model_validator(mode="after")
+    def _check_candidate(self) -> Self:
+        if (self.choice is None) == (self.trace is None):
+            raise ValueError("a schedule is a choice of a structured space, or a trace of the generic one")
+        if (self.as_candidate.space, self.as_candidate.id) != (self.space, self.candidate):
+            raise ValueError("space and candidate have to be those of the choice or the trace")
+        return self
+
+
+def candidate_fields(candidate: Candidate) -> dict[str, Any]:
+    """The CandidateFields of a document, by name."""
+    return {
+        "space": candidate.space,
+        "candidate": candidate.id,
+        "choice": candidate if isinstance(candidate, Choice) else None,
+        "trace": candidate.trace if isinstance(candidate, GenericTrace) else None,
+    }
 
 
 def _digest(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from tilewright.contract.candidates import SpaceName, Trace
+from tilewright.contract.candidates import CandidateFields
 from tilewright.contract.message import Latency, Message, RowId, Sha256
 from tilewright.contract.target import Target
 
@@ -36,15 +36,11 @@ class Provenance(Message):
     measured_at: datetime
 
 
-class NewRecord(Message):
-    """A record as a worker reports it."""
+class NewRecord(CandidateFields):
+    """A record as a worker reports it; stored once for a workload, target, host class and candidate."""
 
     workload_id: Sha256
     target: Target
-    space: SpaceName
-    candidate: Sha256
-    """Identity of the candidate: SHA-256 of space and trace. Stored once for a workload, target and host class."""
-    trace: Trace
     state: RecordState
     latencies_us: Annotated[list[Latency], Field(max_length=1000)] = []
     """One mean per repeat, in the order they were measured."""

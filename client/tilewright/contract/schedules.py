@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
-from tilewright.contract.candidates import SpaceName, Trace
+from tilewright.contract.candidates import CandidateFields
 from tilewright.contract.message import Latency, Message, RowId, Sha256
 from tilewright.contract.records import Provenance
 from tilewright.contract.target import Isa, Target, Threads
@@ -45,7 +45,7 @@ class Proof(Message):
     """How many the whole kernel holds."""
 
 
-class Schedule(Message):
+class Schedule(CandidateFields):
     """What is served for a workload on a target."""
 
     id: RowId
@@ -53,9 +53,6 @@ class Schedule(Message):
     name: str
     workload: Workload
     target: Target
-    space: SpaceName
-    candidate: Sha256
-    trace: Trace
     latency_us: Latency
     spread_us: float
     latencies_us: list[float]

@@ -1,7 +1,10 @@
 """Design spaces: for each kind of convolution and ISA path, the schedules worth trying."""
 
+from typing import Any
+
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
+from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.dense.space import DenseSpace
 from tilewright_kernels.conv2d.depthwise.space import DepthwiseSpace
 from tilewright_kernels.conv2d.few_channels.space import FewChannelsSpace
@@ -19,7 +22,7 @@ SPACES: tuple[Space, ...] = (
 )
 """All spaces; the first that covers a workload schedules it, and the generic one covers everything."""
 
-__all__ = ["SPACES", "GenericSpace", "Space", "StructuredSpace", "space_named", "space_of"]
+__all__ = ["SPACES", "GenericSpace", "Space", "StructuredSpace", "space_named", "space_of", "structured_space"]
 
 
 def space_of(workload: Workload, isa: Isa) -> Space:
@@ -28,8 +31,16 @@ def space_of(workload: Workload, isa: Isa) -> Space:
 
 
 def space_named(name: str) -> Space:
-    """The space of a record. Raises KeyError for a name that this version does not know."""
+    """The space of a record. Raises ForeignSchedule for a name that this version does not know."""
     for space in SPACES:
         if space.name == name:
             return space
-    raise KeyError(f"no space is named {name}; known: {', '.join(space.name for space in SPACES)}")
+    raise ForeignSchedule(f"no space is named {name}; known: {', '.join(space.name for space in SPACES)}")
+
+
+def structured_space(name: str) -> StructuredSpace[Any]:
+    """The space of a choice. Raises ForeignSchedule where there is none of this name, or it has no choices."""
+    space = space_named(name)
+    if not isinstance(space, StructuredSpace):
+        raise ForeignSchedule(f"the space {name} has no choices")
+    return space

@@ -1,38 +1,23 @@
 # mypy: disable-error-code="no-any-unimported"
-"""From a choice or a stored trace to machine code."""
+"""From a candidate to machine code."""
 
-import hashlib
-import json
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import tvm
 from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
-from tvm.s_tir.schedule import Trace as TvmTrace
+from tvm.s_tir.schedule import Trace
 
-from tilewright.contract.candidates import Trace
+from tilewright.contract.candidates import GENERIC, Candidate, Choice, GenericTrace
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.spaces import GenericSpace, Space, space_named
+from tilewright.errors import ForeignSchedule
+from tilewright_kernels.conv2d.generic.trace_reader import check_trace
+from tilewright_kernels.conv2d.spaces import Space, StructuredSpace, space_named, structured_space
 from tilewright_kernels.isa.llvm import llvm_target
 from tilewright_kernels.runtime.lowering import PIPELINE
 from tilewright_kernels.schedule.tensorize import apply_marks
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A schedule of a workload: a trace, and the space whose definition it applies to."""
-
-    space: str
-    trace: Trace
-
-    @property
-    def id(self) -> str:
-        """SHA-256 of space and trace, 64 hexadecimal digits; TVM's structural hash differs between platforms."""
-        text = json.dumps([self.space, self.trace], separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=64)
@@ -47,27 +32,53 @@ def argument_shapes(space: str, workload: Workload) -> tuple[tuple[int, ...], tu
     return tuple(map(int, first.shape)), tuple(map(int, last.shape))
 
 
-def scheduled(workload: Workload, candidate: Candidate) -> Schedule:
-    """Replay a trace. Raises what TVM raises when the trace does not fit the workload."""
-    sch = Schedule(definition(candidate.space, workload))
+def scheduled(workload: Workload, target: Target, candidate: Candidate) -> Schedule:
+    """The schedule that a candidate stands for: derived from a choice, or replayed from a trace that was checked.
+
+    Raises ForeignSchedule for what this version does not know or cannot apply.
+    """
+    if isinstance(candidate, Choice):
+        return chosen(workload, target, candidate)
+    check_trace(candidate.trace)
+    sch = Schedule(definition(GENERIC, workload))
     if candidate.trace:
-        TvmTrace.apply_json_to_schedule(candidate.trace, sch)
+        try:
+            Trace.apply_json_to_schedule(candidate.trace, sch)
+        except Exception as error:  # whatever TVM raises for a trace that does not fit the definition
+            raise ForeignSchedule(f"a trace that does not fit {workload.name}: {last_line(error)}") from error
+    return sch
+
+
+def chosen(workload: Workload, target: Target, choice: Choice) -> Schedule:
+    """The schedule of a choice. Its space has to be one that schedules this workload on this path."""
+    space = structured_space(choice.space)
+    if not space.covers(workload, target.isa):
+        raise ForeignSchedule(f"{choice.space} does not schedule {workload.name} on {target.isa}")
+    decisions = space.read(choice, workload, target)
+    sch = Schedule(definition(space.name, workload))
+    space.schedule(sch, workload, target, decisions)
     return sch
 
 
 def default_candidate(workload: Workload, space: Space, target: Target) -> Candidate:
     """What is used before anything was tuned."""
+    if isinstance(space, StructuredSpace):
+        return space.choice(space.candidates(workload, target)[0])
     sch = Schedule(definition(space.name, workload))
     space.schedule_default(sch, workload, target)
-    return Candidate(space.name, trace_of(sch))
+    return GenericTrace(trace=trace_of(sch))
 
 
 def unscheduled_candidate() -> Candidate:
     """TVM's default: the plain definition as it stands, which is what tuning is compared with."""
-    return Candidate(GenericSpace.name, [])
+    return GenericTrace(trace=[])
 
 
-def trace_of(sch: Schedule) -> Trace:
+def last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+
+
+def trace_of(sch: Schedule) -> list[Any]:
     """The trace of a schedule as plain JSON values."""
     return _json_values(sch.trace.as_json())  # type: ignore[no-any-return]
 
@@ -90,4 +101,4 @@ def compile_schedule(sch: Schedule, target: Target) -> tvm.runtime.Module:
 
 
 def build(workload: Workload, target: Target, candidate: Candidate) -> tvm.runtime.Module:
-    return compile_schedule(scheduled(workload, candidate), target)
+    return compile_schedule(scheduled(workload, target, candidate), target)

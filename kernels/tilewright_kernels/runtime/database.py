@@ -11,7 +11,7 @@ from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
 from tilewright.contract.schedules import Schedule
 from tilewright_kernels.isa.llvm import llvm_target
-from tilewright_kernels.runtime.build import Candidate, definition, scheduled
+from tilewright_kernels.runtime.build import definition, scheduled
 from tilewright_kernels.schedule.tensorize import apply_marks
 
 
@@ -24,7 +24,7 @@ def schedule_database(schedules: Iterable[Schedule]) -> AbstractContextManager[A
     for schedule in schedules:
         function = definition(schedule.space, schedule.workload)
         entry = database.commit_workload(tvm.IRModule({"main": function}))
-        sch = scheduled(schedule.workload, Candidate(schedule.space, schedule.trace))
+        sch = scheduled(schedule.workload, schedule.target, schedule.as_candidate)
         apply_marks(sch)
         seconds = [latency / 1e6 for latency in schedule.latencies_us]
         target = llvm_target(schedule.target.isa, schedule.target.threads)

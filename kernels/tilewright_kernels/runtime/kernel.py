@@ -8,13 +8,14 @@ import numpy as np
 import tvm
 from numpy.typing import ArrayLike
 
+from tilewright.contract.candidates import Candidate
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, InvalidRequest
 from tilewright_kernels.conv2d.numerics import QUANTIZED_RANGE, Array, Quantization, output_limits
 from tilewright_kernels.conv2d.spaces import space_named, space_of
-from tilewright_kernels.runtime.build import Candidate, argument_shapes, build, default_candidate
+from tilewright_kernels.runtime.build import argument_shapes, build, default_candidate
 from tilewright_kernels.runtime.thread_pool import use_threads
 
 
@@ -137,10 +138,10 @@ def load_kernel(workload: Workload, target: Target, schedule: Schedule | None = 
     if schedule is None:
         return Kernel(workload, target, default_candidate(workload, space_of(workload, target.isa), target))
     try:
-        return Kernel(workload, target, Candidate(schedule.space, schedule.trace), schedule)
-    except Exception as error:  # whatever TVM raises for a trace that does not fit the definition
+        return Kernel(workload, target, schedule.as_candidate, schedule)
+    except ForeignSchedule as error:
         raise ForeignSchedule(
-            f"schedule {schedule.id} of {workload.name} does not fit this version of Tilewright; tune it again"
+            f"schedule {schedule.id} of {workload.name} does not fit this version of Tilewright; tune it again: {error}"
         ) from error
 
 

@@ -63,12 +63,12 @@ def _best_of_each(
     )
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for workload_id, document in session.execute(question):
-        found[workload_id].append(_cut(json.loads(document)))
+        record = json.loads(document)
+        if record["choice"] is not None:
+            found[workload_id].append(_cut(record))
     return found
 
 
 def _cut(record: dict[str, Any]) -> dict[str, Any]:
-    """A `NeighbourRecord`. A trace was never looked into: what is not instructions and decisions has none to give."""
-    halves = record["trace"]
-    decisions = halves[1] if len(halves) == 2 and isinstance(halves[1], list) else []
-    return {"space": record["space"], "decisions": decisions, "latency_us": record["latency_us"]}
+    """A `NeighbourRecord`."""
+    return {"choice": record["choice"], "latency_us": record["latency_us"]}

@@ -5,16 +5,15 @@ from typing import Any
 
 import numpy as np
 from tvm.ir.utils import derived_object
-from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
-from tvm.s_tir.schedule import Trace
 
 from tilewright.contract.attempts import KnownRecord
+from tilewright.contract.candidates import GENERIC, Candidate, GenericTrace
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
+from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.generic.evolution import tune_context
-from tilewright_kernels.conv2d.spaces import GenericSpace
-from tilewright_kernels.runtime.build import Candidate, definition, trace_of
+from tilewright_kernels.runtime.build import definition, scheduled, trace_of
 from tilewright_tuning.search.cost_model import CostModel
 
 POPULATION = 32
@@ -58,11 +57,11 @@ class EvolutionarySearch:
     """Batches from MetaSchedule, handed out one by one; known candidates are passed over."""
 
     def __init__(self, workload: Workload, target: Target, known: list[KnownRecord], seed: int) -> None:
-        self._workload = workload
+        self._workload, self._target = workload, target
         self._model = CostModel(seed)
         self._judge = EvolutionJudge(self._model)
         self._database = ms.database.MemoryDatabase()
-        self._context = tune_context(definition(GenericSpace.name, workload), target, POPULATION, seed + 1)
+        self._context = tune_context(definition(GENERIC, workload), target, POPULATION, seed + 1)
         self._context.pre_tuning(UNLIMITED, BATCH, database=self._database, cost_model=self._judge)
         self._entry = self._database.commit_workload(self._context.mod)
         self._seen = {record.candidate for record in known}
@@ -91,7 +90,7 @@ class EvolutionarySearch:
         if bred is None:
             return False
         for measurable in bred:
-            candidate = Candidate(GenericSpace.name, trace_of(measurable.sch))
+            candidate = GenericTrace(trace=trace_of(measurable.sch))
             if candidate.id not in self._seen:
                 self._seen.add(candidate.id)
                 self._pending[candidate.id] = measurable
@@ -104,11 +103,10 @@ class EvolutionarySearch:
     def _remember(self, known: list[KnownRecord]) -> None:
         """Known traces become parents of the next generation."""
         for record in known:
-            if record.space == GenericSpace.name and record.latency_us is not None and record.trace:
-                sch = Schedule(self._context.mod)
+            if record.trace and record.latency_us is not None:
                 try:
-                    Trace.apply_json_to_schedule(record.trace, sch)
-                except Exception:  # TVM's errors have no common type; a trace of another version has nothing to teach
+                    sch = scheduled(self._workload, self._target, record.as_candidate)
+                except ForeignSchedule:  # a trace of another version has nothing to teach
                     continue
                 measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
                 self._model.add(self._judge.features(self._context, [measurable])[0], record.latency_us)

@@ -1,13 +1,16 @@
 """What other workloads of the same space teach: which choices were fast there, and which are their like here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from math import log2
+from typing import Any
 
 from tilewright.contract.attempts import Neighbour
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.spaces import Choice, StructuredSpace
+from tilewright.errors import ForeignSchedule
+from tilewright_kernels.conv2d.spaces import StructuredSpace
 
 
 @dataclass(frozen=True)
@@ -15,32 +18,34 @@ class Lesson:
     """Choices of a workload and their latencies in us, the fastest first; at least one."""
 
     workload: Workload
-    choices: list[Choice]
+    choices: list[Any]
+    """Decisions, as the space reads them."""
     latencies_us: list[float]
 
 
-def lessons_of(space: StructuredSpace, target: Target, neighbours: Sequence[Neighbour]) -> list[Lesson]:
+def lessons_of(space: StructuredSpace[Any], target: Target, neighbours: Sequence[Neighbour]) -> list[Lesson]:
     """One for each neighbour of this space, in their order. Records that it cannot read are passed over."""
     lessons = []
     for neighbour in neighbours:
         if not space.covers(neighbour.workload, target.isa):
             continue
-        read = [
-            (record.latency_us, choice)
-            for record in neighbour.records
-            if record.space == space.name and (choice := space.choice_of(record.decisions, target)) is not None
-        ]
+        read = []
+        for record in neighbour.records:
+            with suppress(ForeignSchedule):
+                decisions = space.read(record.choice, neighbour.workload, target)
+                read.append((record.latency_us, decisions))
         if read:
             read.sort(key=lambda pair: pair[0])
             lessons.append(Lesson(neighbour.workload, [choice for _, choice in read], [us for us, _ in read]))
     return lessons
 
 
-def projected(choice: Choice, choices: Sequence[Choice]) -> int:
+def projected(choice: Any, choices: Sequence[Any]) -> int:
     """Which of the choices is the most like one of another workload, whose factors may not divide here."""
     return min(range(len(choices)), key=lambda index: _difference(choice, choices[index]))
 
 
-def _difference(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+def _difference(choice: Any, other: Any) -> float:
     """In octaves, over all decisions; one more than each, as some of them count from 0."""
-    return sum(abs(log2((one[name] + 1) / (other[name] + 1))) for name in one)
+    one, another = asdict(choice), asdict(other)
+    return sum(abs(log2((one[name] + 1) / (another[name] + 1))) for name in one)

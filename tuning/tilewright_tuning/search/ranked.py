@@ -2,17 +2,18 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from tvm.s_tir import Schedule
 
-from tilewright.contract.attempts import History
+from tilewright.contract.attempts import History, KnownRecord
+from tilewright.contract.candidates import Candidate, Choice
 from tilewright.contract.neighbourhood import distance, place_of
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
+from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.numerics import Array
-from tilewright_kernels.conv2d.spaces import Choice, StructuredSpace
-from tilewright_kernels.runtime.build import Candidate, definition, trace_of
+from tilewright_kernels.conv2d.spaces import StructuredSpace
 from tilewright_tuning.search.cost_model import CostModel
 from tilewright_tuning.search.lessons import Lesson, lessons_of, projected
 
@@ -32,11 +33,13 @@ LESSON_WEIGHT = 0.2
 class RankedSearch:
     """The most promising untried choice first."""
 
-    def __init__(self, space: StructuredSpace, workload: Workload, target: Target, history: History, seed: int) -> None:
+    def __init__(
+        self, space: StructuredSpace[Any], workload: Workload, target: Target, history: History, seed: int
+    ) -> None:
         self._space, self._workload, self._target = space, workload, target
         self._random = random.Random(seed)
         self._model = CostModel(seed)
-        self._choices = list(space.choices(workload, target))
+        self._choices = space.candidates(workload, target)
         self._features = self._described(workload, self._choices)
         self._untried = list(range(len(self._choices)))
         self._proposed: dict[str, int] = {}
@@ -44,7 +47,7 @@ class RankedSearch:
         self._study(lessons)
         self._is_taught = bool(lessons)
         self._first = self._first_batch(lessons) if lessons else []
-        self._remember({record.candidate: record.latency_us for record in history.records})
+        self._remember(history.records)
 
     def propose(self) -> Candidate | None:
         if not self._untried:
@@ -84,22 +87,26 @@ class RankedSearch:
         predicted = self._model.predict(self._features[self._untried])
         return self._untried[min(range(len(predicted)), key=predicted.__getitem__)]
 
-    def _remember(self, latencies: dict[str, float | None]) -> None:
-        """Learn from what is known, and never propose it again."""
-        if not latencies:
-            return
-        for choice in list(self._untried):
-            candidate = self._candidate(choice)
-            if candidate.id in latencies:
-                self._proposed[candidate.id] = choice
+    def _remember(self, records: Sequence[KnownRecord]) -> None:
+        """Learn from what is known, and never propose it again, whichever version of the space chose it."""
+        for record in records:
+            choice = self._known(record.choice)
+            if choice in self._untried:
                 self._untried.remove(choice)
-                self.learn(candidate, latencies[candidate.id])
+                if record.latency_us is not None:
+                    self._model.add(self._features[choice], record.latency_us)
         self._first = [choice for choice in self._first if choice in self._untried]
 
-    def _candidate(self, choice: int) -> Candidate:
-        sch = Schedule(definition(self._space.name, self._workload))
-        self._space.schedule(sch, self._workload, self._target, self._choices[choice])
-        return Candidate(self._space.name, trace_of(sch))
+    def _known(self, choice: Choice | None) -> int | None:
+        """Where a choice of this or an earlier version stands among all; None for what is not among them."""
+        try:
+            decisions = choice and self._space.read(choice, self._workload, self._target)
+        except ForeignSchedule:
+            return None
+        return self._choices.index(decisions) if decisions in self._choices else None
 
-    def _described(self, workload: Workload, choices: Sequence[Choice]) -> Array:
+    def _candidate(self, choice: int) -> Candidate:
+        return self._space.choice(self._choices[choice])
+
+    def _described(self, workload: Workload, choices: Sequence[Any]) -> Array:
         return np.array([self._space.features(workload, self._target, choice) for choice in choices])

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from tilewright_kernels.runtime.build import Candidate
+from tilewright.contract.candidates import Candidate
 
 
 class Search(Protocol):
