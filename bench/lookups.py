@@ -7,7 +7,6 @@ Starts the real service on a throw-away data directory; the load comes from this
 
 import argparse
 import asyncio
-import hashlib
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from tilewright.contract import NewRecord, Provenance, RecordState, Schedule, Target, Verification, Workload
+from tilewright.contract.candidates import Choice, candidate_fields
 from tilewright_service.store.database import Database
 from tilewright_service.store.instant import now
 from tilewright_service.store.schema import upgrade
@@ -30,7 +30,6 @@ SERVE = "from tilewright_service.serve import serve; from tilewright_service.set
 SERVE += "raise SystemExit(serve(Settings()))"
 TARGET = Target(isa="avx512_vnni")
 HOST_CLASS = "bench"
-INSTRUCTIONS = [["SamplePerfectTile", ["l1"], [4, 64], ["v1", "v2", "v3", "v4"]]] * 40
 
 
 def main() -> None:
@@ -93,17 +92,15 @@ def _provenance() -> Provenance:
     )
 
 
-def _candidate(workload: Workload, number: int) -> str:
-    return hashlib.sha256(f"{workload.id} {number}".encode()).hexdigest()
+def _choice(number: int) -> Choice:
+    return Choice(space="dense_x86_64", version=2, decisions={"rows": 1, "columns": number, "blocks": 1, "order": 0})
 
 
 def _record(workload: Workload, number: int) -> RecordRow:
     record = NewRecord(
         workload_id=workload.id,
         target=TARGET,
-        space="dense",
-        candidate=_candidate(workload, number),
-        trace=[INSTRUCTIONS, []],
+        **candidate_fields(_choice(number)),
         state=RecordState.MEASURED,
         latencies_us=[100.0],
         latency_us=100.0,
@@ -131,9 +128,7 @@ def _schedule(workload: Workload) -> ScheduleRow:
         name=workload.name,
         workload=workload,
         target=TARGET,
-        space="dense",
-        candidate=_candidate(workload, 0),
-        trace=[INSTRUCTIONS, []],
+        **candidate_fields(_choice(0)),
         latency_us=100.0,
         spread_us=1.0,
         latencies_us=[100.0] * 10,

@@ -15,6 +15,7 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tilewright.contract import History, KnownRecord, RecordState, Target, Workload
+from tilewright.contract.candidates import candidate_fields
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright_kernels.isa.host import this_host
@@ -58,9 +59,7 @@ def search(bench: Bench, workload: Workload, target: Target, before: list[Trial]
 
 def known(trial: Trial) -> KnownRecord:
     return KnownRecord(
-        space=trial.candidate.space,
-        candidate=trial.candidate.id,
-        trace=trial.candidate.trace,
+        **candidate_fields(trial.candidate),
         state=RecordState.FAILED if trial.failure else RecordState.MEASURED,
         latency_us=None if trial.failure else trial.latency_us,
     )

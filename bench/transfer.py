@@ -25,7 +25,7 @@ from typing import Any
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tilewright.contract.attempts import History, Neighbour, NeighbourRecord
-from tilewright.contract.candidates import Candidate
+from tilewright.contract.candidates import Candidate, Choice
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.neighbourhood import distance, place_of
 from tilewright.contract.networks import NETWORKS, network_workloads
@@ -54,7 +54,7 @@ class Layer:
 
     workload: Workload
     space: str
-    decisions: dict[str, list[Any]]
+    choices: dict[str, Choice]
     """By candidate."""
     latencies_us: dict[str, float]
 
@@ -73,8 +73,7 @@ class Layer:
         measured = list(replayed(self, History(records=[], incumbent=None), 0, budget))
         best_first = sorted(measured, key=self.latencies_us.__getitem__)[:RECORDS_OF_EACH]
         records = [
-            NeighbourRecord(space=self.space, decisions=self.decisions[each], latency_us=self.latencies_us[each])
-            for each in best_first
+            NeighbourRecord(choice=self.choices[each], latency_us=self.latencies_us[each]) for each in best_first
         ]
         return Neighbour(workload=self.workload, records=records)
 
@@ -173,7 +172,7 @@ def measure(bench: Bench, workload: Workload) -> dict[str, Any]:
         "workload": workload.model_dump(mode="json"),
         "space": candidates[0].space,
         "measured": [
-            {"candidate": trial.candidate.id, "decisions": trial.candidate.trace[1], "latency_us": trial.latency_us}
+            {"candidate": trial.candidate.id, "choice": trial.candidate.model_dump(), "latency_us": trial.latency_us}
             for trial in trials
             if trial.failure is None
         ],
@@ -207,9 +206,9 @@ def is_measured(workload: Workload, table: dict[str, Any]) -> bool:
 
 
 def as_layer(entry: dict[str, Any]) -> Layer:
-    decisions = {each["candidate"]: each["decisions"] for each in entry["measured"]}
+    choices = {each["candidate"]: Choice.model_validate(each["choice"]) for each in entry["measured"]}
     latencies = {each["candidate"]: each["latency_us"] for each in entry["measured"]}
-    return Layer(Workload.model_validate_json(json.dumps(entry["workload"])), entry["space"], decisions, latencies)
+    return Layer(Workload.model_validate_json(json.dumps(entry["workload"])), entry["space"], choices, latencies)
 
 
 def main() -> None:

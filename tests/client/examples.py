@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from tilewright.contract import Workload
+from tilewright.contract.candidates import Choice
 
 CONV: dict[str, Any] = {
     "batch": 1,
@@ -54,6 +55,9 @@ def event(number: int, kind: str = "trial", **data: Any) -> str:
     return f"id: {number}\nevent: {kind}\ndata: {json.dumps(body)}\n\n"
 
 
+CHOICE = Choice(space="dense_avx512_vnni", version=2, decisions={"rows": 1, "columns": 14, "blocks": 2})
+
+
 def problem(code: str, status: int, detail: str = "so it is") -> dict[str, Any]:
     return {"type": f"urn:tilewright:problem:{code}", "title": "No", "status": status, "detail": detail}
 
@@ -66,9 +70,9 @@ def schedule(isa: str = "avx512_vnni") -> dict[str, Any]:
         "name": workload.name,
         "workload": workload.model_dump(mode="json"),
         "target": {"isa": isa, "threads": 1},
-        "space": "dense_vnni",
-        "candidate": "c" * 64,
-        "trace": [[], []],
+        "space": CHOICE.space,
+        "candidate": CHOICE.id,
+        "choice": CHOICE.model_dump(),
         "latency_us": 800.5,
         "spread_us": 3.2,
         "latencies_us": [800.0, 801.0],

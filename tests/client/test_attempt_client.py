@@ -7,7 +7,7 @@ from tilewright.contract import AttemptFailed, Finished, Isa, LaunchOrder, Renew
 from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt
 
 from .conftest import CUT, Reply, ScriptedServer
-from .examples import CONV, problem
+from .examples import CHOICE, CONV, problem
 
 RENEWED = {"cancel": False, "lease_seconds": 10.0}
 
@@ -53,11 +53,11 @@ def test_the_history_is_asked_for_by_workload(server: ScriptedServer) -> None:
 
 
 def test_neighbours_are_asked_for_only_where_they_are_wanted(server: ScriptedServer) -> None:
-    record = {"space": "dense", "decisions": [[3, [1, 1]]], "latency_us": 10.0}
+    record = {"choice": CHOICE.model_dump(), "latency_us": 10.0}
     neighbour = {"workload": CONV, "records": [record]}
     server.replies(Reply(200, {"records": [], "incumbent": None, "neighbours": [neighbour]}))
     [known] = attempt(server.url).history("a" * 64, Isa.X86_64, neighbours=True).neighbours
-    assert known.records[0].decisions == [[3, [1, 1]]]
+    assert known.records[0].choice == CHOICE
     assert server.calls[0].path.endswith("&isa=x86_64&neighbours=true")
 
 

@@ -5,11 +5,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright.contract.candidates import Candidate
+from tilewright.contract.candidates import Candidate, GenericTrace
 from tilewright_kernels.conv2d.generic.evolution import tune_context
 from tilewright_kernels.conv2d.spaces import GenericSpace, StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
@@ -79,10 +78,8 @@ def chosen_candidate(workload: Workload, target: Target, index: int) -> Candidat
     """The candidate that a structured space makes of one of its choices."""
     space = space_of(workload, target.isa)
     assert isinstance(space, StructuredSpace)
-    schedule: Any = Schedule(definition(space.name, workload))
-    choices = space.choices(workload, target)
-    space.schedule(schedule, workload, target, choices[index % len(choices)])
-    return Candidate(space.name, trace_of(schedule))
+    candidates = space.candidates(workload, target)
+    return space.choice(candidates[index % len(candidates)])
 
 
 def evolved_candidate(workload: Workload, target: Target, seed: int) -> Candidate:
@@ -90,4 +87,4 @@ def evolved_candidate(workload: Workload, target: Target, seed: int) -> Candidat
     context = tune_context(definition(GenericSpace.name, workload), target, population=2, seed=seed % 2**30 + 1)
     judge = ms.CostModel.create("random")
     context.pre_tuning(1, 1, database=ms.database.MemoryDatabase(), cost_model=judge)
-    return Candidate(GenericSpace.name, trace_of(context.generate_measure_candidates()[0].sch))
+    return GenericTrace(trace=trace_of(context.generate_measure_candidates()[0].sch))

@@ -1,14 +1,24 @@
-"""A choice is read back from the decisions of its trace, and what is no choice is read as none."""
+"""A choice is data that outlives its version: what is read from it, and what is refused."""
 
-import json
+import subprocess
+import sys
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
-from tvm.s_tir import Schedule
 
-from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.conv2d.spaces import SPACES, Choice, StructuredSpace
-from tilewright_kernels.runtime.build import definition, trace_of
+from tilewright.contract.candidates import Choice
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
+from tilewright.errors import ForeignSchedule
+from tilewright_kernels.conv2d.spaces import SPACES, StructuredSpace, space_of
+from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.runtime.build import chosen
+from tilewright_kernels.runtime.kernel import Kernel
+
+from .cases import random_case
+from .references import int64_result
 
 STRUCTURED = [space for space in SPACES if isinstance(space, StructuredSpace)]
 EACH_SPACE = pytest.mark.parametrize("space", STRUCTURED, ids=lambda space: space.name)
@@ -19,60 +29,88 @@ WORKLOADS = (
     Workload(batch=1, in_channels=64, height=6, width=6, out_channels=64, kernel_size=(3, 3), groups=64),
     Workload(batch=1, in_channels=64, height=6, width=8, out_channels=64, kernel_size=(3, 3), groups=16),
 )
+DENSE = WORKLOADS[0]
+OF_VERSION_1 = {"rows": 1, "columns": 4, "blocks": 2, "order": 1}
+"""Before `shared` was a decision of register tiles."""
 
 
-def choices_of(space: StructuredSpace, target: Target) -> list[tuple[Workload, Choice]]:
-    """All of them on one path; of the other paths, whose code is the same, some."""
-    step = 1 if target.isa is Isa.AVX512_VNNI else 9
-    covered = [workload for workload in WORKLOADS if space.covers(workload, target.isa)]
-    return [(workload, choice) for workload in covered for choice in space.choices(workload, target)[::step]]
-
-
-def decisions_of(space: StructuredSpace, workload: Workload, target: Target, choice: Choice) -> list[Any]:
-    sch = Schedule(definition(space.name, workload))
-    space.schedule(sch, workload, target, choice)
-    return json.loads(json.dumps(trace_of(sch)))[1]
-
-
-def target_of(space: StructuredSpace, threads: int) -> Target:
-    return Target(isa=next(isa for isa in Isa if space.name.endswith(isa)), threads=threads)
+def covered_by(space: StructuredSpace[Any]) -> list[Workload]:
+    return [workload for workload in WORKLOADS if space.covers(workload, space.isa)]
 
 
 @EACH_SPACE
 @pytest.mark.parametrize("threads", [1, 3])
-def test_every_choice_is_read_back_from_its_trace(space: StructuredSpace, threads: int) -> None:
-    target = target_of(space, threads)
-    choices = choices_of(space, target)
-    assert choices
-    for workload, choice in choices:
-        assert space.choice_of(decisions_of(space, workload, target, choice), target) == choice
-
-
-FOREIGN: tuple[Any, ...] = (
-    [],
-    [None],
-    [[1, [2, 2]]],
-    ["decisions", {"of": "another"}, 7, [[]]],
-    [[1, [4, -1]], [2, [4, 1]], [3, [4, 1]], [4, 0]],
-    [[1, [4, 0]], [2, [4, 1]], [3, [4, 1]], [4, 0]],
-    [[1, [4, True]], [2, [4, 1]], [3, [4, 1]], [4, 0]],
-    [[1, [4, 2.0]], [2, [4, 1]], [3, [4, 1]], [4, 0]],
-    [[1, [4, 10**30]], [2, [4, 1]], [3, [4, 1]], [4, 0]],
-    [[1, [4, 1]], [2, [4, 1]], [3, [4, 1]], [4, 3]],
-    [[1, [4, 1]], [2, [4, 1]], [3, [4, 1]], [4, -1]],
-    [[1, [4, 1, 2, 2, 2]], [2, [4, 1]], [3, [4, 1]], [4, 0]],
-)
+def test_every_choice_is_read_back_as_it_was_made(space: StructuredSpace[Any], threads: int) -> None:
+    target = Target(isa=space.isa, threads=threads)
+    assert covered_by(space)
+    for workload in covered_by(space):
+        for decisions in space.candidates(workload, target):
+            sent = space.choice(decisions).model_dump_json()
+            assert space.read(Choice.model_validate_json(sent), workload, target) == decisions
 
 
 @EACH_SPACE
-@pytest.mark.parametrize("decisions", FOREIGN, ids=str)
-def test_what_is_no_decision_of_a_space_is_no_choice(space: StructuredSpace, decisions: Any) -> None:
-    assert space.choice_of(decisions, target_of(space, 1)) is None
+@pytest.mark.parametrize("value", [0, 5, 2**31])
+def test_a_choice_that_does_not_fit_the_workload_is_refused(space: StructuredSpace[Any], value: int) -> None:
+    workload, target = covered_by(space)[0], Target(isa=space.isa)
+    good = asdict(space.candidates(workload, target)[0])
+    for name in good.keys() - {"order", "shared"}:
+        odd = Choice(space=space.name, version=space.version, decisions={**good, name: value})
+        with pytest.raises(ForeignSchedule, match="does not fit"):
+            space.read(odd, workload, target)
 
 
-def test_decisions_for_more_threads_are_no_choice_for_one() -> None:
-    space, workload = next(space for space in STRUCTURED if space.name == "dense_avx512_vnni"), WORKLOADS[0]
-    three = Target(isa=Isa.AVX512_VNNI, threads=3)
-    decisions = decisions_of(space, workload, three, space.choices(workload, three)[0])
-    assert space.choice_of(decisions, three) is not None
-    assert space.choice_of(decisions, Target(isa=Isa.AVX512_VNNI)) is None
+@EACH_SPACE
+def test_a_choice_of_a_later_version_or_with_other_decisions_is_refused(space: StructuredSpace[Any]) -> None:
+    workload, target = covered_by(space)[0], Target(isa=space.isa)
+    good = asdict(space.candidates(workload, target)[0])
+    for version, decisions in (
+        (space.version + 1, good),
+        (space.version, {**good, "unroll": 4}),
+        (space.version, {}),
+        (1, {}),
+        (1, {**good, "order": 99}),
+    ):
+        with pytest.raises(ForeignSchedule):
+            space.read(Choice(space=space.name, version=version, decisions=decisions), workload, target)
+
+
+@pytest.mark.parametrize("isa", [isa for isa in host_isas() if isa is not Isa.X86_64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_choice_of_an_earlier_version_builds_an_exact_kernel(isa: Isa, threads: int) -> None:
+    target = Target(isa=isa, threads=threads)
+    old = Choice(space=f"dense_{isa.value}", version=1, decisions=OF_VERSION_1)
+    case = random_case(DENSE, 3)
+    np.testing.assert_array_equal(case.run(Kernel(DENSE, target, old)), int64_result(case))
+
+
+def test_a_choice_of_an_earlier_version_is_known_as_the_one_of_today() -> None:
+    space, target = space_of(DENSE, Isa.AVX512_VNNI), Target(isa=Isa.AVX512_VNNI)
+    assert isinstance(space, StructuredSpace)
+    old = Choice(space=space.name, version=1, decisions=OF_VERSION_1)
+    assert space.read(old, DENSE, target) in space.candidates(DENSE, target)
+
+
+@EACH_SPACE
+def test_a_choice_never_reaches_another_isa(space: StructuredSpace[Any]) -> None:
+    workload = covered_by(space)[0]
+    choice = space.choice(space.candidates(workload, Target(isa=space.isa))[0])
+    for isa in set(Isa) - {space.isa}:
+        with pytest.raises(ForeignSchedule, match=f"does not schedule .* on {isa}"):
+            chosen(workload, Target(isa=isa), choice)
+
+
+def test_choices_and_what_is_expected_of_them_need_neither_tvm_nor_numpy() -> None:
+    program = """
+import sys
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.kinds import expected_choice
+conv = Workload(batch=1, in_channels=64, height=56, width=56, out_channels=64, kernel_size=(3, 3), padding=(1, 1, 1, 1))
+print(expected_choice(conv, Target(isa=Isa.AVX512_VNNI)).decisions)
+print([name for name in ("tvm", "numpy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    decisions, imported = done.stdout.splitlines()
+    assert decisions == "{'rows': 1, 'columns': 4, 'blocks': 4, 'order': 0, 'shared': 0}"
+    assert imported == "[]"

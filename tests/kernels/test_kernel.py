@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Schedule, Workload
+from tilewright.contract.candidates import Choice
 from tilewright.errors import ForeignSchedule, InvalidRequest
-from tilewright_kernels.conv2d.spaces import space_of
 from tilewright_kernels.runtime.kernel import Kernel, load_kernel
 
 from .cases import default_kernel, host_target, random_case
@@ -31,9 +31,16 @@ def test_a_packed_convolution_equals_the_reference(kernel: Kernel) -> None:
         np.testing.assert_array_equal(case.run(kernel), int64_result(case))
 
 
-def test_a_schedule_that_does_not_fit_is_named() -> None:
-    trace = [[["GetSBlock", [], ["no such block", "main"], ["b0"]]], []]
-    schedule = Schedule.model_construct(id=7, space=space_of(CONV, TARGET.isa).name, trace=trace)
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"choice": Choice(space="dense_avx512_vnni", version=1, decisions={"rows": 5, "columns": 3, "blocks": 1})},
+        {"choice": None, "trace": [[["GetSBlock", [], ["no_such_block", "main"], ["b0"]]], []]},
+    ],
+    ids=["choice", "trace"],
+)
+def test_a_schedule_that_does_not_fit_is_named(named: dict[str, Any]) -> None:
+    schedule = Schedule.model_construct(id=7, **named)
     with pytest.raises(ForeignSchedule, match=f"schedule 7 of {CONV.name} does not fit"):
         load_kernel(CONV, TARGET, schedule)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Isa, Target, Workload
-from tilewright_kernels.conv2d.dense.definition import DenseShape
+from tilewright_kernels.conv2d.dense.choices import loops_of
 from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.paths import host_isas
@@ -28,7 +28,7 @@ def like_small(**fields: Any) -> Workload:
 
 
 def sums(isa: Isa, **fields: Any) -> int:
-    return DenseShape.of(like_small(**fields), DOTS[isa]).parts
+    return loops_of(like_small(**fields), DOTS[isa]).parts
 
 
 def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
@@ -46,7 +46,7 @@ def test_every_choice_is_exact(threads: int) -> None:
     use_threads(threads)
     space = space_of(SMALL, target.isa)
     assert isinstance(space, StructuredSpace)
-    for index in range(len(space.choices(SMALL, target))):
+    for index in range(len(space.candidates(SMALL, target))):
         case = random_case(SMALL, index)
         result = case.run(Kernel(SMALL, target, chosen_candidate(SMALL, target, index)))
         np.testing.assert_array_equal(result, int64_result(case))

@@ -3,7 +3,6 @@
 The height of the first workload is the script: 11 crashes, 12 hangs, 13 ignores a cancel; all others behave.
 """
 
-import hashlib
 import sys
 import threading
 import time
@@ -29,6 +28,7 @@ from tilewright.contract import (
     Verification,
     WorkloadOutcome,
 )
+from tilewright.contract.candidates import Choice, candidate_fields
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
@@ -95,13 +95,15 @@ def _tune(client: AttemptClient, order: LaunchOrder, briefed: BriefedWorkload, c
     return False
 
 
+def invented_choice(number: int) -> Choice:
+    return Choice(space="invented", version=1, decisions={"number": number})
+
+
 def invented_record(job_id: int, attempt: int, workload_id: str, number: int) -> NewRecord:
     return NewRecord(
         workload_id=workload_id,
         target=Target(isa="x86_64"),
-        space="invented",
-        candidate=hashlib.sha256(f"{workload_id} {number}".encode()).hexdigest(),
-        trace=[[], []],
+        **candidate_fields(invented_choice(number)),
         state=RecordState.MEASURED,
         latencies_us=[100.0 + number],
         latency_us=100.0 + number,
@@ -117,9 +119,7 @@ def invented_publication(
     return Publication(
         workload_id=workload_id,
         target=Target(isa="x86_64"),
-        space="invented",
-        candidate=hashlib.sha256(f"{workload_id} {latency_us}".encode()).hexdigest(),
-        trace=[[], []],
+        **candidate_fields(invented_choice(round(latency_us * 1000))),
         latencies_us=[latency_us],
         latency_us=latency_us,
         spread_us=0.5,

@@ -4,15 +4,15 @@ from typing import Any
 
 from in_thread import ServiceInThread
 from running import workload
-from stand_in import HOST, invented_record
+from stand_in import HOST, invented_choice, invented_record
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract import Finished, Isa, Neighbour, NewRecord, RecordBatch, Start, Target
+from tilewright.contract.candidates import GenericTrace, candidate_fields
 from tilewright.contract.records import FailureKind, RecordState
 from tilewright_service.store import neighbours as store
 
 START = Start(host=HOST)
-DECISIONS = [[1, [4, 2]], [3, 1]]
 
 
 def measured(
@@ -33,8 +33,7 @@ def measured(
 def record(attempt: AttemptClient, workload_id: str, number: int, host_class: str, **changes: Any) -> NewRecord:
     invented = invented_record(attempt.order.job_id, attempt.order.attempt, workload_id, number)
     provenance = invented.provenance.model_copy(update={"host_class": host_class})
-    trace = [[["SamplePerfectTile", ["l1"], [2, 32], ["v1", "v2"]]], DECISIONS]
-    return invented.model_copy(update={"provenance": provenance, "trace": trace, **changes})
+    return invented.model_copy(update={"provenance": provenance, **changes})
 
 
 def the_workload(service: ServiceInThread, attempt: AttemptClient) -> str:
@@ -61,14 +60,19 @@ def test_the_nearest_workloads_come_first_and_their_best_records(service: Servic
     neighbours = told(service)
     assert heights(neighbours) == [60, 30, 10]
     assert [record.latency_us for record in neighbours[0].records] == [105, 106, 107]
-    assert {record.space for record in neighbours[0].records} == {"invented"}
+    assert {record.choice.space for record in neighbours[0].records} == {"invented"}
 
 
-def test_of_a_trace_only_the_decisions_leave_the_service(service: ServiceInThread) -> None:
+def test_choices_are_told_as_they_are_stored(service: ServiceInThread) -> None:
     measured(service, 60, 1)
     [neighbour] = told(service)
-    assert neighbour.records[0].decisions == DECISIONS
-    assert "SamplePerfectTile" not in neighbour.model_dump_json()
+    assert neighbour.records[0].choice == invented_choice(1)
+
+
+def test_traces_of_the_generic_space_stay_behind(service: ServiceInThread) -> None:
+    trace = [[["SamplePerfectTile", ["l1"], [2, 32], ["v1", "v2"]]], [[0, [4, 2]]]]
+    measured(service, 60, 1, **candidate_fields(GenericTrace(trace=trace)))
+    assert told(service) == []
 
 
 def test_a_workload_is_not_its_own_neighbour(service: ServiceInThread) -> None:
@@ -89,14 +93,6 @@ def test_failures_teach_nothing_across_workloads(service: ServiceInThread) -> No
     failed = {"state": RecordState.FAILED, "latency_us": None, "latencies_us": [], "failure": FailureKind.CRASH}
     measured(service, 60, 1, 2, **failed)
     assert told(service) == []
-
-
-def test_a_trace_that_is_none_has_no_decisions(service: ServiceInThread) -> None:
-    for height, trace in ((60, []), (61, [[], {"no": "list"}]), (62, [1, 2, 3])):
-        measured(service, height, 1, trace=trace)
-    neighbours = told(service)
-    assert heights(neighbours) == [62, 61, 60]
-    assert [neighbour.records[0].decisions for neighbour in neighbours] == [[], [], []]
 
 
 def test_however_much_is_known_the_answer_is_bounded(service: ServiceInThread) -> None:

@@ -56,7 +56,7 @@ def test_a_candidate_that_kills_the_process_costs_one_trial(bench: Bench) -> Non
 
 
 def test_a_trace_that_does_not_apply_costs_one_trial(bench: Bench) -> None:
-    assert_costs_one_trial(bench, does_not_apply(), FailureKind.BUILD_ERROR, "no such block")
+    assert_costs_one_trial(bench, does_not_apply(), FailureKind.BUILD_ERROR, "no_such_block")
 
 
 def test_a_build_that_hangs_costs_one_trial(bench: Bench) -> None:

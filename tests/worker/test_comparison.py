@@ -46,7 +46,7 @@ def test_a_workload_that_a_peer_does_not_know_is_refused_by_name(contest: Contes
 
 
 def test_a_kernel_of_ours_that_does_not_build_is_an_error(contest: Contest) -> None:
-    with pytest.raises(ContestantFailed, match="no such block"):
+    with pytest.raises(ContestantFailed, match="no_such_block"):
         contest.compare(DENSE, does_not_apply())
     assert contest.compare(DENSE, good_candidate(), rounds=1).ours_us > 0
 

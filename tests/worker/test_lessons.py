@@ -6,12 +6,11 @@ import pytest
 
 from tilewright.contract import Workload
 from tilewright.contract.attempts import History, KnownRecord, Neighbour, NeighbourRecord
-from tilewright.contract.candidates import Candidate
-from tilewright_kernels.conv2d.spaces import Choice
+from tilewright.contract.candidates import Candidate, Choice
+from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search.lessons import lessons_of, projected
 from tilewright_tuning.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
 
-from .examples import candidate_of
 from .test_search import NOTHING, VNNI, known, proposals, structured
 
 BATCH = FIRST_BY_NEIGHBOURS + 1
@@ -33,21 +32,20 @@ HERE = conv(64, 14, 128)
 DENSE = structured(HERE)
 
 
-def invented_us(choice: Choice) -> float:
+def invented_us(choice: Tiling) -> float:
     """The smaller the tile the better, which is not what the space expects."""
-    sums = choice["rows"] * choice["columns"] * choice["blocks"]
-    return float(sums + choice["columns"] / 100 + choice["order"] / 1000)
+    sums = choice.sums
+    return float(sums + choice.columns / 100 + choice.order / 1000)
 
 
 def neighbour(workload: Workload) -> Neighbour:
     """Every choice of it, with an invented latency."""
     records = [
         NeighbourRecord(
-            space=DENSE.name,
-            decisions=candidate_of(DENSE, workload, VNNI, choice).trace[1],
+            choice=DENSE.choice(choice),
             latency_us=invented_us(choice) * workload.macs / 1e6,
         )
-        for choice in DENSE.choices(workload, VNNI)
+        for choice in DENSE.candidates(workload, VNNI)
     ]
     return Neighbour(workload=workload, records=sorted(records, key=lambda record: record.latency_us))
 
@@ -56,8 +54,8 @@ def history(*neighbours: Neighbour, records: Sequence[KnownRecord] = ()) -> Hist
     return History(records=list(records), incumbent=None, neighbours=list(neighbours))
 
 
-def choices_by_id(workload: Workload = HERE) -> dict[str, Choice]:
-    return {candidate_of(DENSE, workload, VNNI, each).id: each for each in DENSE.choices(workload, VNNI)}
+def choices_by_id(workload: Workload = HERE) -> dict[str, Tiling]:
+    return {DENSE.choice(each).id: each for each in DENSE.candidates(workload, VNNI)}
 
 
 def proposed(search: RankedSearch, count: int) -> list[Candidate]:
@@ -69,7 +67,7 @@ TEACHERS = (neighbour(conv(64, 28, 128)), neighbour(conv(32, 7, 64)))
 
 
 def test_the_best_choices_of_the_neighbours_come_first_as_they_fit_here() -> None:
-    choices = list(DENSE.choices(HERE, VNNI))
+    choices = DENSE.candidates(HERE, VNNI)
     likes = [
         choices[projected(lesson.choices[0], choices)]
         for lesson in lessons_of(DENSE, VNNI, history(*TEACHERS).neighbours)
@@ -81,14 +79,14 @@ def test_the_best_choices_of_the_neighbours_come_first_as_they_fit_here() -> Non
 
 
 def test_a_factor_that_does_not_divide_here_becomes_the_nearest_that_does() -> None:
-    seven = {"rows": 1, "columns": 14, "blocks": 2, "order": 1, "shared": 0}
-    choices = DENSE.choices(conv(64, 12, 128), VNNI)
+    seven = Tiling(rows=1, columns=14, blocks=2, order=1, shared=0)
+    choices = DENSE.candidates(conv(64, 12, 128), VNNI)
     like = choices[projected(seven, choices)]
-    assert like == {"rows": 1, "columns": 12, "blocks": 2, "order": 1, "shared": 0}
+    assert like == Tiling(rows=1, columns=12, blocks=2, order=1, shared=0)
 
 
 def test_what_fits_as_it_is_stays_as_it_is() -> None:
-    choices = DENSE.choices(HERE, VNNI)
+    choices = DENSE.candidates(HERE, VNNI)
     assert [projected(choice, choices) for choice in choices] == list(range(len(choices)))
 
 
@@ -138,19 +136,19 @@ def test_own_trials_count_for_more_than_those_of_others() -> None:
     assert min(latencies) <= 1.1 * min(1e4 / invented_us(choice) for choice in by_id.values())
 
 
+TILE = {"rows": 1, "columns": 7, "blocks": 4, "order": 0, "shared": 0}
+
+
 @pytest.mark.parametrize(
     "records",
     [
         [],
-        [NeighbourRecord(space="generic", decisions=[[3, [1, 1]]], latency_us=1.0)],
-        [
-            NeighbourRecord(
-                space="dense_avx2", decisions=[[3, [1, 1]], [5, [7, 2]], [7, [4, 2]], [9, 0]], latency_us=1.0
-            )
-        ],
-        [NeighbourRecord(space="dense_avx512_vnni", decisions=[[1, 2], "three"], latency_us=1.0)],
+        [NeighbourRecord(choice=Choice(space="depthwise_avx512_vnni", version=1, decisions=TILE), latency_us=1.0)],
+        [NeighbourRecord(choice=Choice(space="dense_avx2", version=2, decisions=TILE), latency_us=1.0)],
+        [NeighbourRecord(choice=Choice(space="dense_avx512_vnni", version=99, decisions=TILE), latency_us=1.0)],
+        [NeighbourRecord(choice=Choice(space="dense_avx512_vnni", version=2, decisions={}), latency_us=1.0)],
     ],
-    ids=["none", "of another space", "of another path", "unreadable"],
+    ids=["none", "of another space", "of another path", "of a later version", "unreadable"],
 )
 def test_records_that_teach_nothing_are_passed_over(records: list[NeighbourRecord]) -> None:
     stranger = Neighbour(workload=conv(64, 28, 128), records=records)

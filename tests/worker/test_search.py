@@ -5,14 +5,15 @@ import pytest
 
 from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.attempts import History, KnownRecord
-from tilewright.contract.candidates import Candidate
+from tilewright.contract.candidates import Candidate, candidate_fields
 from tilewright.contract.records import RecordState
-from tilewright_kernels.conv2d.spaces import Choice, StructuredSpace, space_of
+from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
+from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search import Search, search_for
 from tilewright_tuning.search.evolutionary import EvolutionarySearch
 from tilewright_tuning.search.ranked import RankedSearch
 
-from .examples import GROUPED, TARGET, candidate_of, does_not_apply, tiled
+from .examples import GROUPED, TARGET, does_not_apply, tiled
 
 MANY = Workload(
     batch=1, in_channels=64, height=16, width=16, out_channels=128, kernel_size=(3, 3), padding=(1, 1, 1, 1)
@@ -33,9 +34,7 @@ def proposals(search: Search) -> list[Candidate]:
 
 def known(candidate: Candidate, latency_us: float | None) -> KnownRecord:
     state = RecordState.FAILED if latency_us is None else RecordState.MEASURED
-    return KnownRecord(
-        space=candidate.space, candidate=candidate.id, trace=candidate.trace, state=state, latency_us=latency_us
-    )
+    return KnownRecord(**candidate_fields(candidate), state=state, latency_us=latency_us)
 
 
 def test_each_kind_of_space_has_its_search() -> None:
@@ -53,7 +52,7 @@ def test_a_ranked_search_proposes_every_choice_once_and_ends(threads: int) -> No
     while (candidate := search.propose()) is not None:
         ids.append(candidate.id)
         search.learn(candidate, None if len(ids) % 5 == 0 else 100.0 + len(ids))
-    assert len(ids) == len(set(ids)) == len(structured(MANY).choices(MANY, target))
+    assert len(ids) == len(set(ids)) == len(structured(MANY).candidates(MANY, target))
     assert search.propose() is None
 
 
@@ -76,18 +75,18 @@ def test_a_ranked_search_does_the_same_with_the_same_seed() -> None:
         second.learn(one, 10.0 + number % 7)
 
 
-def tile(choice: Choice) -> tuple[int, ...]:
-    return choice["rows"], choice["columns"], choice["blocks"]
+def tile(choice: Tiling) -> tuple[int, ...]:
+    return choice.rows, choice.columns, choice.blocks
 
 
-def invented_latency_us(choice: Choice) -> float:
+def invented_latency_us(choice: Tiling) -> float:
     """Here more blocks and fewer columns are better: not at all what the space's own model expects."""
-    return 100.0 * (1 + choice["columns"] / choice["blocks"])
+    return 100.0 * (1 + choice.columns / choice.blocks)
 
 
 def test_a_ranked_search_learns_which_tiles_are_fast() -> None:
     space = structured(MANY)
-    choices = {candidate_of(space, MANY, VNNI, choice).id: choice for choice in space.choices(MANY, VNNI)}
+    choices = {space.choice(choice).id: choice for choice in space.candidates(MANY, VNNI)}
     fastest = sorted(choices, key=lambda candidate: invented_latency_us(choices[candidate]))[:8]
 
     def mean_place(teach: bool) -> float:
@@ -105,12 +104,9 @@ def test_a_ranked_search_learns_which_tiles_are_fast() -> None:
 
 def test_a_ranked_search_starts_from_what_is_known() -> None:
     space = structured(MANY)
-    choices = {candidate_of(space, MANY, VNNI, choice).id: choice for choice in space.choices(MANY, VNNI)}
+    choices = {space.choice(choice).id: choice for choice in space.candidates(MANY, VNNI)}
     slower_half = sorted(choices, key=lambda candidate: invented_latency_us(choices[candidate]))[10:]
-    history = [
-        known(candidate_of(space, MANY, VNNI, choices[each]), invented_latency_us(choices[each]))
-        for each in slower_half
-    ]
+    history = [known(space.choice(choices[each]), invented_latency_us(choices[each])) for each in slower_half]
     search = RankedSearch(space, MANY, VNNI, History(records=history, incumbent=None), seed=0)
     first = search.propose()
     assert first is not None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tilewright.contract import Proof, Target, Workload
-from tilewright.contract.candidates import Candidate
+from tilewright.contract.candidates import Candidate, GenericTrace
 from tilewright_kernels.conv2d.numerics import REFERENCE, Quantization
 from tilewright_kernels.isa.proof import assembly, prove
 from tilewright_kernels.runtime.kernel import Kernel, load_kernel
@@ -168,7 +168,7 @@ def test_a_finalist_that_crashes_does_not_cost_the_others_their_chance(bench: Fa
 
 
 def test_records_that_fit_no_more_leave_their_places_to_the_next(bench: FaultyBench) -> None:
-    unfit = [Candidate("generic", [[["GetSBlock", [], [f"gone {n}", "main"], ["b0"]]], []]) for n in range(FINALISTS)]
+    unfit = [GenericTrace(trace=[[["GetSBlock", [], [f"gone_{n}", "main"], ["b0"]]], []]) for n in range(FINALISTS)]
     winner, rejections = decided(bench, *unfit, tiled(8), incumbent=unfit[0])
     assert winner is not None
     assert winner.candidate == tiled(8)

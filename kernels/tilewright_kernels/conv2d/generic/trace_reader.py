@@ -25,6 +25,9 @@ OUTERMOST, INLINED = -1, -2
 FUNCTION = "main"
 BLOCK_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 VALUE_NAME = re.compile(r"[blv](0|[1-9][0-9]{0,5})")
+NO_FACTOR = "None"
+"""As TVM writes a factor that is left open."""
+
 TILINGS = ('"SSRSRS"', '"SSR"')
 
 ANNOTATIONS: dict[str, str] = {
@@ -181,7 +184,7 @@ def _may_decide(instruction: list[Any], value: Any) -> bool:
 
 def _kind(value: Any, known: set[str]) -> str:
     """A letter for an input; one that no pattern has for what is not allowed."""
-    if value is None:
+    if value == NO_FACTOR:
         return "n"
     if _is_number(value, -1, MOST):
         return "i"
