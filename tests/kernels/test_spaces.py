@@ -12,6 +12,7 @@ from tvm.s_tir.schedule import Trace
 
 from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.candidates import GenericTrace
+from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
 from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.llvm import llvm_target
@@ -242,7 +243,7 @@ def test_every_choice_that_packs_vectors_of_eight_is_exact(isa: Isa, out_dtype: 
     )
     target = Target(isa=isa)
     choices = space_of(workload, isa).candidates(workload, target)  # type: ignore[attr-defined]
-    assert {choice["blocks"] for choice in choices} >= {1, 2, 4}
+    assert {choice.blocks for choice in choices} >= {1, 2, 4}
     for index in range(len(choices)):
         case = random_case(workload, index)
         kernel = Kernel(workload, target, chosen_candidate(workload, target, index))
@@ -255,8 +256,8 @@ def test_two_threads_do_not_split_the_channels_of_a_pixel_inside_few_cache_lines
 ) -> None:
     workload = Workload(batch=1, in_channels=64, height=8, width=8, out_channels=channels, kernel_size=(1, 1))
     choices = structured(workload).candidates(workload, Target(isa=TARGET.isa, threads=2))
-    blocks_first = [choice for choice in choices if choice["order"] == 0 and choice["shared"] < 3]
-    assert any(choice["blocks"] < channels // 16 for choice in blocks_first) == may_split
+    blocks_first = [choice for choice in choices if choice.order == 0 and choice.shared < 3]
+    assert any(choice.blocks < channels // 16 for choice in blocks_first) == may_split
 
 
 @RUNS_VNNI
@@ -268,7 +269,7 @@ def test_the_dot_product_instruction_is_in_the_code(workload: Workload) -> None:
 
 def test_spaces_are_found_by_their_names() -> None:
     assert [space_named(space.name) for space in SPACES] == list(SPACES)
-    with pytest.raises(KeyError, match="no space is named other"):
+    with pytest.raises(ForeignSchedule, match="no space is named other"):
         space_named("other")
 
 

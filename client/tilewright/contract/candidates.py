@@ -7,7 +7,6 @@ generic space, which has no choices; see docs/decisions/0020-a-schedule-is-a-cho
 
 import hashlib
 import json
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictInt, model_validator
@@ -36,7 +35,7 @@ class Choice(Message):
     """Of the space when the choice was made; later versions may know more decisions, and have defaults for them."""
     decisions: Annotated[dict[DecisionName, Decision], Field(max_length=32)]
 
-    @cached_property
+    @property
     def id(self) -> str:
         """SHA-256 of space, version and decisions in the order of their names, 64 hexadecimal digits."""
         return _digest([self.space, self.version, dict(sorted(self.decisions.items()))])
@@ -51,7 +50,7 @@ class GenericTrace(Message):
     def space(self) -> Literal["generic"]:
         return GENERIC
 
-    @cached_property
+    @property
     def id(self) -> str:
         """SHA-256 of space and trace; TVM's structural hash differs between platforms."""
         return _digest([GENERIC, self.trace])
@@ -70,7 +69,7 @@ class CandidateFields(Message):
     trace: Trace | None = None
     """Of the generic space only: everywhere else the trace is derived from the choice."""
 
-    @cached_property
+    @property
     def as_candidate(self) -> Candidate:
         """As the kernels take it."""
         if self.choice is not None:
