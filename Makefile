@@ -28,7 +28,7 @@ check: $(INSTALLED) ## Layout, lint and types
 	$(BIN)/mypy
 
 bench: $(INSTALLED) ## Load tests and comparisons with peers, into docs/benchmarks.md; wants a quiet machine; RESUME=1 goes on
-	@set -e; for each in bench/lookups.py bench/overhead.py bench/kills.py; do echo "== $$each"; $(BIN)/python $$each; done
+	@set -e; for each in bench/lookups.py bench/callers.py bench/overhead.py bench/kills.py; do echo "== $$each"; $(BIN)/python $$each; done
 	$(BIN)/python bench/all.py $(if $(RESUME),--resume)
 
 peers: $(INSTALLED) ## oneDNN for `make bench`: TORCH, a CPU build, in a folder of its own

@@ -18,9 +18,10 @@ from tilewright_service.problems import install_problem_handlers
 from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
+from tilewright_service.turns import Turns
 
-THREADS = 16
-"""For handlers that talk to the database; more would only wait for it, and take memory."""
+THREADS = 24
+"""For handlers that talk to the database: more than have a turn at once, so that whoever has one also has a thread."""
 
 ROUTERS = (jobs, events, attempts, records, schedules, hosts, networks, health)
 
@@ -42,6 +43,8 @@ def create_app(
     )
     app.state.settings = settings
     app.state.database = database
+    app.state.writing = Turns(database.writers if database else 0)
+    app.state.reading = Turns(database.readers if database else 0)
     app.state.engine = engine
     app.state.metrics = Metrics()
     app.state.stopping = threading.Event()

@@ -1,9 +1,10 @@
 """What handlers ask for: a transaction, a snapshot, the attempt that calls, what the service is made of."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from tilewright.errors import Unauthorized
 from tilewright_service.dispatch.engine import Engine
 from tilewright_service.metrics import Metrics
 from tilewright_service.settings import Settings
-from tilewright_service.store.attempts import Attempt
+from tilewright_service.store.attempts import Attempt, require_token
 from tilewright_service.store.database import Database
 
 MAX_ID = 2**63 - 1
@@ -28,18 +29,20 @@ def _of_app(name: str) -> Any:
     return Depends(get)
 
 
-def write(request: Request) -> Iterator[Session]:
+async def write(request: Request) -> AsyncIterator[Session]:
     """One transaction, committed before the answer is sent."""
-    with request.app.state.database.writing() as session:
+    state = request.app.state
+    async with state.writing.taken(), contextmanager_in_threadpool(state.database.writing()) as session:
         yield session
 
 
-def read(request: Request) -> Iterator[Session]:
-    with request.app.state.database.reading() as session:
+async def read(request: Request) -> AsyncIterator[Session]:
+    state = request.app.state
+    async with state.reading.taken(), contextmanager_in_threadpool(state.database.reading()) as session:
         yield session
 
 
-def wake_dispatcher(request: Request) -> Iterator[None]:
+async def wake_dispatcher(request: Request) -> AsyncIterator[None]:
     """Put on a route: after the transaction, the reconciler looks at once."""
     yield
     request.app.state.wake_dispatcher()
@@ -58,14 +61,24 @@ AttemptNumber = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
-def calling_attempt(session: Writing, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> Attempt:
+async def shown_token(database: Store, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> str:
+    """The token of the calling attempt, checked before the request waits for anything or writes."""
     if bearer is None:
         raise Unauthorized("an attempt has to show its token")
-    return Attempt(session, job_id, number, bearer.credentials)
+    token = bearer.credentials
+    await database.look_up(lambda session: require_token(session, job_id, number, token))
+    return token
 
 
-def reading_attempt(session: Reading, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> Attempt:
-    return calling_attempt(session, job_id, number, bearer)
+Token = Annotated[str, Depends(shown_token)]
+
+
+def calling_attempt(token: Token, session: Writing, job_id: JobId, number: AttemptNumber) -> Attempt:
+    return Attempt(session, job_id, number, token)
+
+
+def reading_attempt(token: Token, session: Reading, job_id: JobId, number: AttemptNumber) -> Attempt:
+    return Attempt(session, job_id, number, token)
 
 
 CallingToRead = Annotated[Attempt, Depends(reading_attempt)]

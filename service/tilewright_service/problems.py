@@ -37,7 +37,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def problem_response(error: TilewrightError) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else None
+    headers = {Unauthorized: {"WWW-Authenticate": "Bearer"}, Unavailable: {"Retry-After": "1"}}.get(type(error))
     return JSONResponse(error.problem(), error.status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -7,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from tilewright.contract import Event
+from tilewright.errors import Unavailable
 from tilewright_service.dependencies import MAX_ID, JobId, Store
 from tilewright_service.store.database import Database
 from tilewright_service.store.events import FINAL_EVENTS, events_after
@@ -28,7 +30,8 @@ async def follow_job(
     job_id: JobId, request: Request, database: Store, last_event_id: LastEventId = None, after: After = 0
 ) -> StreamingResponse:
     """Server-sent events, each an `Event`: what happened after the given id, then what happens, until the job ends."""
-    await run_in_threadpool(_require_job, database, job_id)
+    async with request.app.state.reading.taken():
+        await run_in_threadpool(_require_job, database, job_id)
     events = _follow(request, database, job_id, after if last_event_id is None else last_event_id)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -42,7 +45,10 @@ async def _follow(request: Request, database: Database, job_id: int, last_id: in
     silence = 0.0
     yield ": here it comes\n\n"
     while not request.app.state.stopping.is_set():
-        events, is_over = await run_in_threadpool(_news, database, job_id, last_id)
+        events, is_over = list[Event](), False
+        with suppress(Unavailable):  # then it looks again in the next round
+            async with request.app.state.reading.taken():
+                events, is_over = await run_in_threadpool(_news, database, job_id, last_id)
         for event in events:
             yield _render(event)
             last_id = event.id

@@ -39,15 +39,20 @@ def token_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def require_token(session: Session, job_id: int, number: int, token: str) -> AttemptRow:
+    """The attempt that this is the token of. Reads one row, and raises Unauthorized for any other token."""
+    row = session.get(AttemptRow, (job_id, number))
+    digest = row.token_sha256 if row else ""
+    if not hmac.compare_digest(digest, token_digest(token)) or row is None:
+        raise Unauthorized(f"this is not the token of attempt {number} of job {job_id}")
+    return row
+
+
 class Attempt:
     """An attempt that has shown its token. The row of its job stays locked until the transaction ends."""
 
     def __init__(self, session: Session, job_id: int, number: int, token: str) -> None:
-        row = session.get(AttemptRow, (job_id, number))
-        digest = row.token_sha256 if row else ""
-        if not hmac.compare_digest(digest, token_digest(token)) or row is None:
-            raise Unauthorized(f"this is not the token of attempt {number} of job {job_id}")
-        self.row: AttemptRow = row
+        self.row: AttemptRow = require_token(session, job_id, number, token)
         self.session = session
         self.job: JobRow = Jobs(session).row(job_id, lock=True)
 

@@ -16,8 +16,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from starlette.concurrency import run_in_threadpool
 
-BUSY_SECONDS = 30
+BUSY_SECONDS = 2
+"""For a connection, or for what another process or transaction has locked: well under the lease of an attempt."""
+
 READERS = 8
+SERVER_WRITERS = 8
+"""Transactions at a time on a database server; SQLite has one writer."""
 
 Answer = TypeVar("Answer")
 
@@ -33,7 +37,17 @@ class Database:
             self._reader = _sqlite_reader(path, READERS)
             self._local = _sqlite_reader(path, 1)
         else:
-            self._writer = self._reader = self._local = create_engine(url, pool_size=READERS, pool_pre_ping=True)
+            self._writer = self._reader = self._local = _server(url)
+
+    @property
+    def writers(self) -> int:
+        """How many transactions may write at a time."""
+        return 1 if self.is_sqlite else SERVER_WRITERS
+
+    @property
+    def readers(self) -> int:
+        """How many snapshots there may be at a time."""
+        return READERS
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -68,6 +82,21 @@ class Database:
         self._reader.dispose()
         self._local.dispose()
         self._writer.dispose()
+
+
+def _server(url: str) -> Engine:
+    """PostgreSQL: room for all turns, and for what is asked outside of them."""
+    engine = create_engine(
+        url, pool_size=SERVER_WRITERS + READERS, max_overflow=READERS, pool_timeout=BUSY_SECONDS, pool_pre_ping=True
+    )
+    event.listen(engine, "connect", _limit_waiting)
+    return engine
+
+
+def _limit_waiting(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    connection.commit()
 
 
 def _sqlite_writer(path: Path) -> Engine:
