@@ -17,7 +17,8 @@ demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ON
 	$(BIN)/tilewright demo
 
 test: check ## Everything that has to pass: check, then all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/kernels
+	$(BIN)/pytest --ignore tests/kernels
 
 serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs in tuning_logs/
 	$(BIN)/tilewright serve --data-dir .tilewright --logs-dir tuning_logs
