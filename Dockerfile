@@ -9,9 +9,11 @@ WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY client client
 COPY kernels kernels
-COPY service service
+COPY tuning tuning
 COPY worker worker
-RUN pip install --no-cache-dir --constraint constraints.txt .
+COPY comparison comparison
+COPY service service
+RUN pip install --no-cache-dir --constraint constraints.txt '.[worker,service,postgresql]'
 
 USER tilewright
 WORKDIR /home/tilewright

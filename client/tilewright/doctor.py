@@ -7,7 +7,6 @@ What needs TVM happens in a process of its own, so that its death is a finding.
 import json
 import os
 import platform
-import re
 import shutil
 import signal
 import sqlite3
@@ -18,6 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+
+MARKS = {"kernels": "apache-tvm", "worker": "xgboost-cpu", "service": "fastapi", "compare": "onnxruntime"}
+"""What only an installation with this part has."""
 
 OLDEST_PYTHON = (3, 11)
 SELF_TEST = "tilewright_kernels.self_test"
@@ -45,7 +49,9 @@ def checks() -> Iterator[Check]:
     yield sqlite()
     yield data_directory()
     yield cores()
-    if all(package.ok for package in packages):
+    if not has_part("kernels"):
+        yield Check("kernels", True, "not installed: this machine can ask a service, not run kernels")
+    elif all(package.ok for package in packages):
         yield from self_test()
     else:
         yield Check("kernels", False, "not tried: TVM may crash with the packages above", "mend the packages first")
@@ -63,27 +69,41 @@ def machine() -> Check:
 
 
 def installed_packages() -> Iterator[Check]:
-    """What this project's own metadata requires, against what is there."""
+    """What this project's own metadata requires, of the client and of each part that is here, against what is there."""
     try:
-        requirements = metadata.requires("tilewright") or []
+        requirements = [Requirement(text) for text in metadata.requires("tilewright") or []]
     except metadata.PackageNotFoundError:
         yield Check("tilewright", False, "not installed", _pip_install("-e", "."))
         return
+    parts = [part for part in MARKS if has_part(part)]
     for requirement in requirements:
-        if ";" not in requirement:  # the others belong to extras
+        if requirement.name != "tilewright" and any(_belongs_to(requirement, part) for part in ("", *parts)):
             yield package(requirement)
 
 
-def package(requirement: str) -> Check:
-    """A requirement such as `apache-tvm-ffi==0.1.14.post1` or `sqlalchemy<2.2,>=2.1`."""
-    name, limits = _name_and_limits(requirement)
+def has_part(part: str) -> bool:
+    """Whether the package is installed that nobody has without this part."""
     try:
-        version = metadata.version(name)
+        metadata.version(MARKS[part])
     except metadata.PackageNotFoundError:
-        return Check(name, False, "not installed", _pip_install(requirement))
-    if all(_is_within(version, limit) for limit in limits):
-        return Check(name, True, version)
-    return Check(name, False, f"{version}; needed is {','.join(limits)}", _pip_install(requirement))
+        return False
+    return True
+
+
+def package(requirement: Requirement) -> Check:
+    """A requirement such as `apache-tvm-ffi==0.1.14.post1` or `sqlalchemy<2.2,>=2.1`."""
+    wanted = f"{requirement.name}{requirement.specifier}"
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return Check(requirement.name, False, "not installed", _pip_install(wanted))
+    if requirement.specifier.contains(version, prereleases=True):
+        return Check(requirement.name, True, version)
+    return Check(requirement.name, False, f"{version}; needed is {requirement.specifier}", _pip_install(wanted))
+
+
+def _belongs_to(requirement: Requirement, part: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": part})
 
 
 def sqlite() -> Check:
@@ -139,34 +159,10 @@ def _obituary(done: "subprocess.CompletedProcess[str]", findings: list[dict[str,
 
 
 def _reinstall() -> str:
-    pinned = [requirement for requirement in metadata.requires("tilewright") or [] if "==" in requirement]
-    return _pip_install("--force-reinstall", *(each for each in pinned if ";" not in each))
+    requirements = [Requirement(text) for text in metadata.requires("tilewright") or []]
+    pinned = [f"{each.name}{each.specifier}" for each in requirements if "==" in str(each.specifier)]
+    return _pip_install("--force-reinstall", *pinned)
 
 
 def _pip_install(*arguments: str) -> str:
     return " ".join(["python -m pip install", *(f"'{each}'" if set(each) & set("<>=") else each for each in arguments)])
-
-
-def _name_and_limits(requirement: str) -> tuple[str, list[str]]:
-    match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(.*)", requirement)
-    assert match is not None
-    return match[1], [limit.strip() for limit in match[2].split(",") if limit.strip()]
-
-
-def _is_within(version: str, limit: str) -> bool:
-    """Whether a version meets one limit; those of this project are ==, >= and <."""
-    match = re.match(r"(==|>=|<)\s*(.+)", limit)
-    assert match is not None, limit
-    operator, bound = match.groups()
-    if operator == "==":
-        return version == bound
-    return (_release(version) >= _release(bound)) is (operator == ">=")
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, without trailing zeros: 3.0 is 3."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    numbers = [int(number) for number in match[0].split(".")] if match else []
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)

@@ -15,6 +15,7 @@ TilewrightError
 └── ClientError                   found out by the client, never sent by the service
     ├── ServerUnreachable         nobody answers at this address
     ├── UnexpectedAnswer          somebody else answers at this address
+    ├── MissingPart               a part is not installed; the message names the extra
     ├── NoSchedule                nothing is known for this workload yet, and `strict` was asked for
     ├── ForeignSchedule           a schedule that another version published, and this one cannot build
     ├── JobFailed
@@ -123,6 +124,10 @@ class ServerUnreachable(ClientError):
 
 class UnexpectedAnswer(ClientError):
     code, title = "unexpected-answer", "That is not a Tilewright service"
+
+
+class MissingPart(ClientError):
+    code, title = "missing-part", "A part is not installed"
 
 
 class NoSchedule(ClientError):

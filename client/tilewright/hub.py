@@ -2,9 +2,9 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from tilewright.contract.hosts import Host
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job
@@ -14,11 +14,12 @@ from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
 from tilewright.http import Client
 from tilewright.job_handle import JobHandle
+from tilewright.parts import from_kernels
 from tilewright.requests import job_request, lookup
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
 
-if TYPE_CHECKING:
-    from tilewright_kernels.runtime.kernel import Kernel
+Kernel = Any
+"""`tilewright_kernels.runtime.kernel.Kernel`; see there what it takes and gives."""
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -92,17 +93,15 @@ class Hub:
             raise _no_schedule(parsed, threads)
         return schedule
 
-    def load(self, workload: WorkloadSource, threads: int = 1, strict: bool = False) -> "Kernel":
+    def load(self, workload: WorkloadSource, threads: int = 1, strict: bool = False) -> Kernel:
         """The best-known kernel of this host, built.
 
         Without a schedule, or without a service, it is the default kernel, slower and just as exact, with a warning;
         if `strict`, `NoSchedule`, `ForeignSchedule` or `ServerUnreachable` is raised instead. More `threads` than one
         hold for all kernels of the process.
         """
-        from tilewright_kernels.isa.host import this_host
-        from tilewright_kernels.runtime.kernel import load_kernel
-
-        parsed, host = parse_workload(workload), this_host()
+        load_kernel: Callable[..., Kernel] = from_kernels("load_kernel")
+        parsed, host = parse_workload(workload), from_kernels("this_host")()
         try:
             schedule = self._schedule_for(host, parsed, threads)
             return load_kernel(parsed, schedule.target, schedule)
@@ -114,11 +113,10 @@ class Hub:
 
     def database(self, threads: int = 1) -> AbstractContextManager[Any]:
         """A MetaSchedule database of this host's schedules, to be used as TVM's own compile flow does."""
-        from tilewright_kernels.isa.host import this_host
-        from tilewright_kernels.runtime.database import schedule_database
-
-        host = this_host()
-        return schedule_database(self.client.schedules(isa=host.isas[0], threads=threads, host_class=host.host_class))
+        host: Host = from_kernels("this_host")()
+        schedules = self.client.schedules(isa=host.isas[0], threads=threads, host_class=host.host_class)
+        database: AbstractContextManager[Any] = from_kernels("schedule_database")(schedules)
+        return database
 
     def _schedule_for(self, host: Host, workload: Workload, threads: int) -> Schedule:
         """The strongest path of this host for which there is one."""

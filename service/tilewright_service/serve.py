@@ -24,6 +24,10 @@ from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 
 GRACE_SECONDS = 3
+NO_WORKER = (
+    "tilewright serve: nothing can be tuned on this machine, so jobs wait: "
+    "pip install 'tilewright[worker]', or name a scheduler with --engine"
+)
 
 
 def say_address(url: str) -> None:
@@ -68,8 +72,10 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Callable[[str], None]) -> None:
     # Dask takes half a second and many megabytes to import; a refusal should not wait for it.
-    from tilewright_service.dispatch.cluster import start_engine
+    from tilewright_service.dispatch.cluster import can_tune, start_engine
 
+    if settings.engine is None and not can_tune():
+        print(NO_WORKER, file=sys.stderr)
     url = _url(settings, listener)
     with closing(_open(settings)) as database, closing(start_engine(settings)) as engine:
         reconciler = Reconciler(database, engine, settings, server_id, lambda: settings.public_url or url)

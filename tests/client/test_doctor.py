@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tilewright import doctor
 
@@ -89,14 +90,14 @@ def test_a_compiler_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_package_that_is_missing_or_old_comes_with_the_command_that_mends_it() -> None:
-    missing = doctor.package("no-such-package>=1.0")
+    missing = doctor.package(Requirement("no-such-package>=1.0"))
     assert (missing.ok, missing.detail) == (False, "not installed")
     assert missing.remedy == "python -m pip install 'no-such-package>=1.0'"
-    old = doctor.package("numpy>=99")
+    old = doctor.package(Requirement("numpy>=99"))
     assert old.detail == f"{metadata.version('numpy')}; needed is >=99"
-    new = doctor.package("numpy<2,>=1.20")
+    new = doctor.package(Requirement("numpy<2,>=1.20"))
     assert new.remedy == "python -m pip install 'numpy<2,>=1.20'"
-    assert doctor.package("numpy<99,>=1.20").ok
+    assert doctor.package(Requirement("numpy<99,>=1.20")).ok
 
 
 def test_a_data_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

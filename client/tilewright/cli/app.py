@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from tilewright import __version__
-from tilewright.cli import jobs, machine, networks, processes, schedules, submit
+from tilewright.cli import jobs, machine, networks, schedules, submit
 from tilewright.cli.failures import FailureGroup
+from tilewright.parts import commands
 
 app = typer.Typer(
     name="tilewright",
@@ -37,5 +38,7 @@ def tilewright(
     """
 
 
-for group in (processes, submit, jobs, schedules, networks, machine):
+for name, function in commands():
+    app.command(name, epilog=getattr(function, "epilog", None))(function)
+for group in (submit, jobs, schedules, networks, machine):
     group.register(app)

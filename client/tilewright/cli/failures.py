@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tilewright.errors import InvalidRequest, TilewrightError
+from tilewright.errors import InvalidRequest, MissingPart, TilewrightError
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -37,7 +37,7 @@ class FailureGroup(TyperGroup):
 
 
 def exit_code(error: TilewrightError) -> int:
-    return WRONG_USAGE if isinstance(error, InvalidRequest) else FAILED
+    return WRONG_USAGE if isinstance(error, (InvalidRequest, MissingPart)) else FAILED
 
 
 def _print(message: str) -> None:

@@ -1,4 +1,4 @@
-"""`tilewright doctor` and `demo`: is this machine fit, and what does it look like when it works."""
+"""`tilewright doctor`: is this machine fit, and what would mend it?"""
 
 import dataclasses
 
@@ -13,7 +13,6 @@ from tilewright.doctor import Check, checks
 
 def register(app: typer.Typer) -> None:
     app.command(epilog="[bold]Example[/]  tilewright doctor")(doctor)
-    app.command(epilog="[bold]Example[/]  tilewright demo")(demo)
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -26,13 +25,6 @@ def doctor(as_json: AsJson = False) -> None:
         _print_table(done)
     if not is_fit:
         raise typer.Exit(FAILED)
-
-
-def demo(as_json: AsJson = False) -> None:
-    """Tune ResNet-18 on a throw-away service, and compare the kernels with ONNX Runtime's."""
-    from tilewright_comparison.demo import run
-
-    raise typer.Exit(run(console(), as_json))
 
 
 def _print_table(done: list[Check]) -> None:

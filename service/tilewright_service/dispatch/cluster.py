@@ -1,5 +1,6 @@
 """Dask, set up to be quiet: an idle service and its idle worker leave the cores to the measurements."""
 
+import importlib.util
 import logging
 import os
 import socket
@@ -40,7 +41,7 @@ def start_engine(settings: Settings) -> DaskEngine:
 def _embedded(settings: Settings) -> DaskEngine:
     """A cluster on loopback, with certificates that exist only in memory: its port is of no use to others."""
     cluster = LocalCluster(
-        n_workers=1,
+        n_workers=1 if can_tune() else 0,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
@@ -55,6 +56,11 @@ def _embedded(settings: Settings) -> DaskEngine:
     )
     client = Client(cluster, set_as_default=False)
     return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=True, stop=cluster.close)
+
+
+def can_tune() -> bool:
+    """Whether what an attempt needs is installed here; without it the jobs wait."""
+    return all(importlib.util.find_spec(name) is not None for name in ("tvm", "xgboost"))
 
 
 def _external(settings: Settings, address: str) -> DaskEngine:

@@ -1,4 +1,4 @@
-"""`tilewright serve` and `worker`: the two processes that stay."""
+"""`tilewright serve`: found by its entry point; imports what it needs when it is called."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import print_json_line
 from tilewright.errors import InvalidRequest
+from tilewright.parts import needing
 
 SERVE_EXAMPLES = """[bold]Examples[/]
 
@@ -17,11 +18,6 @@ tilewright serve
 
 tilewright serve --host 0.0.0.0 --database postgresql://tilewright@db/tilewright --engine tls://scheduler:8786
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command(epilog=SERVE_EXAMPLES)(serve)
-    app.command(epilog="[bold]Example[/]  tilewright worker --engine tls://scheduler:8786")(worker)
 
 
 def serve(
@@ -45,8 +41,9 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it."""
-    from tilewright_service.settings import Settings
-
+    with needing("service"):
+        from tilewright_service.serve import say_address, serve
+        from tilewright_service.settings import Settings
     given: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -60,22 +57,11 @@ def serve(
     except ValidationError as error:
         raise InvalidRequest.from_validation(error) from error
 
-    from tilewright_service.serve import say_address, serve
-
     raise typer.Exit(serve(settings, _print_address if as_json else say_address))
+
+
+serve.epilog = SERVE_EXAMPLES  # type: ignore[attr-defined]
 
 
 def _print_address(url: str) -> None:
     print_json_line({"url": url, "pid": os.getpid()})
-
-
-def worker(
-    engine: Annotated[
-        str,
-        typer.Option(metavar="URL", envvar="TILEWRIGHT_ENGINE", help="The scheduler, such as tls://scheduler:8786."),
-    ],
-) -> None:
-    """Let this machine measure for a service elsewhere. Ctrl-C ends it."""
-    from tilewright_worker.host_worker import run
-
-    raise typer.Exit(run(engine))

@@ -1,0 +1,18 @@
+"""`tilewright demo`: found by its entry point; imports what it needs when it is called."""
+
+import typer
+
+from tilewright.cli.options import AsJson
+from tilewright.cli.output import console
+from tilewright.parts import needing
+
+
+def demo(as_json: AsJson = False) -> None:
+    """Tune ResNet-18 on a throw-away service, and compare the kernels with ONNX Runtime's."""
+    with needing("all"):
+        from tilewright_comparison.demo import run
+
+    raise typer.Exit(run(console(), as_json))
+
+
+demo.epilog = "[bold]Example[/]  tilewright demo"  # type: ignore[attr-defined]
