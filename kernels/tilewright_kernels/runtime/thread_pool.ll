@@ -18,7 +18,7 @@
 ;   running            idle      member  it found no more pieces
 ;   called             absent    caller  the launch is over and the member had not come
 ;   absent             idle      member  it comes, too late
-;   idle               asleep    member  nobody has called for some milliseconds
+;   idle               asleep    member  nobody has called for some time
 ;
 ; Memory orders. What a caller writes for its members (@task, @failed, place and home of a member) it writes before
 ; idle -> called, which releases; a member reads it after called -> running, which acquires. What members write (results,
@@ -72,20 +72,6 @@ declare i32 @sched_yield()
 declare i64 @syscall(i64, ...)
 declare ptr @mmap(ptr, i64, i32, i32, i32, i64)
 declare i32 @mprotect(ptr, i64, i32)
-
-; Let some 20 to 60 ns pass; one turn in 1024 yields, for the case that the one who is waited for needs this very core.
-define internal void @pause(i32 %turn) {
-entry:
-  %of_1024 = and i32 %turn, 1023
-  %yields = icmp eq i32 %of_1024, 1023
-  br i1 %yields, label %yield, label %pause
-yield:
-  call i32 @sched_yield()
-  ret void
-pause:
-  call void @llvm.x86.sse2.pause()
-  ret void
-}
 
 ; Home without one core, into `cores`; whether that is other than home and leaves any.
 define internal i1 @without(ptr %cores, ptr %member, i32 %core) {
@@ -250,6 +236,46 @@ out:
   ret i32 %failed
 }
 
+; An idle member spins until it is called, for at most 2^27 cycles, 30 to 60 ms: to be woken takes a member 30 us and its
+; caller 10, more where the core has gone to sleep, and other libraries spin as long. But nobody is to wait for its core
+; meanwhile: where a yield takes 2^15 cycles somebody else has run, and then it is 2^22 cycles, 1 to 2 ms.
+define internal void @rest(ptr %member) {
+entry:
+  %since = call i64 @llvm.readcyclecounter()
+  br label %look
+look:
+  %turn = phi i32 [ 0, %entry ], [ %next, %wait ], [ %next, %stay ]
+  %patience = phi i64 [ 134217728, %entry ], [ %patience, %wait ], [ %patience_now, %stay ]
+  %state = load atomic i32, ptr %member monotonic, align 4
+  %idle = icmp eq i32 %state, 0
+  br i1 %idle, label %spin, label %out
+spin:
+  %next = add i32 %turn, 1
+  %of_1024 = and i32 %next, 1023
+  %yields = icmp eq i32 %of_1024, 0
+  br i1 %yields, label %yield, label %wait
+wait:
+  call void @llvm.x86.sse2.pause()
+  br label %look
+yield:
+  %before = call i64 @llvm.readcyclecounter()
+  call i32 @sched_yield()
+  %now = call i64 @llvm.readcyclecounter()
+  %yielded = sub i64 %now, %before
+  %is_shared = icmp ugt i64 %yielded, 32768
+  %patience_now = select i1 %is_shared, i64 4194304, i64 %patience
+  %waited = sub i64 %now, %since
+  %over = icmp ugt i64 %waited, %patience_now
+  br i1 %over, label %sleep, label %stay
+stay:
+  br label %look
+sleep:
+  cmpxchg ptr %member, i32 0, i32 3 monotonic monotonic
+  br label %out
+out:
+  ret void
+}
+
 ; The life of a member: wait until it is called, run pieces, say so.
 define internal ptr @serve(ptr %argument) {
 entry:
@@ -258,25 +284,17 @@ entry:
   %member = getelementptr [1024 x %member], ptr @members, i64 0, i64 %id
   br label %look
 look:
-  %turn = phi i32 [ 0, %entry ], [ %next, %wait ], [ 0, %here ], [ 0, %sleep ], [ 0, %nap ], [ 0, %come ], [ 0, %done ]
   %state = load atomic i32, ptr %member monotonic, align 4
   switch i32 %state, label %idle [ i32 1, label %come
-                                   i32 3, label %nap
+                                   i32 3, label %sleep
                                    i32 4, label %here ]
 here:
   cmpxchg ptr %member, i32 4, i32 0 monotonic monotonic
   br label %look
 idle:
-  %next = add i32 %turn, 1
-  %over = icmp eq i32 %turn, 100000
-  br i1 %over, label %sleep, label %wait
-wait:
-  call void @pause(i32 %turn)
+  call void @rest(ptr %member)
   br label %look
 sleep:
-  cmpxchg ptr %member, i32 0, i32 3 monotonic monotonic
-  br label %look
-nap:
   call i64 (i64, ...) @syscall(i64 202, ptr %member, i32 128, i32 3, ptr null, ptr null, i32 0) ; FUTEX_WAIT_PRIVATE
   br label %look
 come:
@@ -383,13 +401,28 @@ call:
   switch i32 %before, label %present [ i32 3, label %wake
                                        i32 4, label %look ]
 wake:
-  store i64 0, ptr %missed_at
+  store i64 1, ptr %missed_at                  ; missed for ages: late until it comes, in however many launches
   call i64 (i64, ...) @syscall(i64 202, ptr %member, i32 129, i32 1, ptr null, ptr null, i32 0) ; FUTEX_WAKE_PRIVATE
   br label %look
 present:
   store i64 0, ptr %missed_at
   br label %look
 out:
+  ret void
+}
+
+; A turn of waiting for a member that runs a piece: some 20 to 60 ns. One in 1024 yields, for the case that it needs this very
+; core.
+define internal void @pause(i32 %turn) {
+entry:
+  %of_1024 = and i32 %turn, 1023
+  %yields = icmp eq i32 %of_1024, 1023
+  br i1 %yields, label %yield, label %pause
+yield:
+  call i32 @sched_yield()
+  ret void
+pause:
+  call void @llvm.x86.sse2.pause()
   ret void
 }
 
