@@ -25,7 +25,7 @@ from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import BYTES, Workload
 from tilewright_kernels.isa.host import this_host
 from tilewright_kernels.isa.llvm import llvm_target
-from tilewright_kernels.runtime.thread_pool import use_threads
+from tilewright_kernels.runtime.thread_pool import set_threads
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNIT = {"K": 2**10, "M": 2**20, "G": 2**30}
@@ -89,7 +89,6 @@ def measured_levels(target: Target, cores: frozenset[int]) -> list[Level]:
 
 def _measure_levels(target: Target, cores: frozenset[int]) -> list[Level]:
     os.sched_setaffinity(0, cores)
-    use_threads(target.threads)
     levels = [
         Level(name, size, read_gbytes_per_second(target, min(size // 2, DRAM_BYTES)))
         for name, size in cache_sizes(target.threads)
@@ -115,6 +114,7 @@ def read_gbytes_per_second(target: Target, size: int) -> float:
     turns = size // (4 * LANES * CHAINS * target.threads)
     passes = -(-CALL_BYTES // size)
     module: Any = tvm.tirx.build(read_all(passes, turns, target.threads), llvm_target(target.isa, target.threads))
+    set_threads(module, target.threads)
     data = tvm.runtime.tensor(np.ones((target.threads, turns, CHAINS, LANES), np.int32))
     out = tvm.runtime.tensor(np.zeros((target.threads, CHAINS, LANES), np.int32))
     seconds: float = module.time_evaluator("main", tvm.cpu(), number=1, repeat=15)(data, out).min

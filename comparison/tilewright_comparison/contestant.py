@@ -27,8 +27,7 @@ from tilewright.contract.workload import Workload
 from tilewright_comparison.peers import PEERS, PeerConv
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.runtime.kernel import Kernel, PackedConv, load_kernel
-from tilewright_kernels.runtime.thread_pool import use_threads
-from tilewright_tuning.cores import TASKS, pin_threads, scheduled_ns
+from tilewright_tuning.cores import TASKS, scheduled_ns
 from tilewright_tuning.evaluator import PR_SET_PDEATHSIG, fork_server
 
 OURS = "tilewright"
@@ -163,8 +162,6 @@ class Side:
         self._target, self._cores = target, cores
         self._library: type[PeerConv] | None = None if name == OURS else PEERS[name].load()
         self.version = "" if self._library is None else self._library.version()
-        if self._library is None and target.threads > 1:
-            use_threads(target.threads)
         self._call = self._one_pixel()
         self._conv = self._call
 
@@ -177,7 +174,6 @@ class Side:
         result = self._conv(order.x)
         self._conv.bind(order.x)
         sampled_us(self._conv.run)
-        pin_threads(self._cores)
         return result
 
     def sample(self, _: Sample) -> Latency:

@@ -11,14 +11,12 @@ from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.kernel import Kernel
-from tilewright_kernels.runtime.thread_pool import use_threads
 from tilewright_tuning import verification
 
 from .cases import chosen_candidate, random_case
 from .references import int64_result
 
 SMALL = Workload(batch=1, in_channels=32, height=7, width=7, out_channels=16, kernel_size=(3, 3), padding=(1, 1, 1, 1))
-pytestmark = pytest.mark.usefixtures("_one_thread_afterwards")
 
 RUNS_AVX_VNNI = pytest.mark.skipif(Isa.AVX_VNNI not in host_isas(), reason="this host has no AVX-VNNI")
 
@@ -43,7 +41,6 @@ def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_choice_is_exact(threads: int) -> None:
     target = Target(isa=Isa.AVX_VNNI, threads=threads)
-    use_threads(threads)
     space = space_of(SMALL, target.isa)
     assert isinstance(space, StructuredSpace)
     for index in range(len(space.candidates(SMALL, target))):

@@ -21,7 +21,6 @@ from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.isa.peak import canary_us, peak_gmacs
 from tilewright_kernels.isa.proof import assembly, prove
 from tilewright_kernels.runtime.kernel import Kernel
-from tilewright_kernels.runtime.thread_pool import use_threads
 from tilewright_tuning import verification
 from tilewright_tuning.cores import pin_threads
 from tilewright_tuning.measurement import Measurement
@@ -100,8 +99,6 @@ class Evaluation:
         residual = verification.random_residual(self.workload, random)
         self._residual = None if residual is None else straddling(residual)
         self._out = straddling(np.empty(self.workload.output_shape, self.workload.out_dtype))
-        if self.target.threads > 1:
-            use_threads(self.target.threads)
         canary_us(self.target.isa)  # compiled before a trial waits for it
 
     def build(self, command: Build) -> None:

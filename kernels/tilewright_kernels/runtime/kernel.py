@@ -16,7 +16,7 @@ from tilewright.errors import ForeignSchedule, InvalidRequest
 from tilewright_kernels.conv2d.numerics import QUANTIZED_RANGE, Array, Quantization, output_limits
 from tilewright_kernels.conv2d.spaces import space_named, space_of
 from tilewright_kernels.runtime.build import argument_shapes, build, default_candidate
-from tilewright_kernels.runtime.thread_pool import use_threads
+from tilewright_kernels.runtime.thread_pool import set_threads
 
 
 class Kernel:
@@ -31,6 +31,8 @@ class Kernel:
         self.schedule = schedule
         """The published schedule that it was built from; None for a default one."""
         self.module = build(workload, target, candidate)
+        if target.threads > 1:  # for one thread there are no parallel loops
+            set_threads(self.module, target.threads)
         self.data_shape, self.out_shape = argument_shapes(candidate.space, workload)
         """Under which the compiled function sees the caller's arrays: the same bytes, perhaps cut up differently."""
 
@@ -133,8 +135,6 @@ def load_kernel(workload: Workload, target: Target, schedule: Schedule | None = 
 
     Raises ForeignSchedule for one that this version cannot build.
     """
-    if target.threads > 1:
-        use_threads(target.threads)
     if schedule is None:
         return Kernel(workload, target, default_candidate(workload, space_of(workload, target.isa), target))
     try:

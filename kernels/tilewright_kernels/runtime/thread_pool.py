@@ -1,7 +1,7 @@
 # mypy: disable-error-code="no-any-unimported"
-"""The threads that share the parallel loops of kernels: a crew of our own, in place of TVM's pool.
+"""The threads that share the parallel loops of kernels, in place of TVM's pool.
 
-Why, and what it gains, is in docs/decisions/0015-a-crew-of-threads.md.
+Why, and what it gains, is in docs/decisions/0015-a-crew-of-threads.md and 0018-late-threads-cost-nothing.md.
 """
 
 import ctypes
@@ -14,29 +14,58 @@ import tvm
 from tvm_ffi.libinfo import find_libtvm_ffi
 
 MOST_THREADS = 1024
+LAUNCH = b"__TVMBackendParallelLaunch"
 _one_at_a_time = threading.Lock()
 
 
-def use_threads(count: int) -> None:
-    """From now on every kernel of this process shares its parallel loops among `count` threads.
+def set_threads(module: tvm.runtime.Module, threads: int) -> None:
+    """Share the parallel loops of a module that was built and not yet called among `threads` threads, for ever.
 
-    Those are started by the first call that needs them, on the cores that its thread may use. Kernels that were called
-    before the process first came here stay with TVM's pool. Raises ValueError for a count that is out of range.
+    The first call of such a module starts those that its process has not yet, on the cores that its own thread may use.
+    Raises ValueError for a number that is out of range.
     """
-    if not 1 <= count <= MOST_THREADS:
-        raise ValueError(f"{count} threads; a kernel runs on 1 to {MOST_THREADS}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"{threads} threads; a kernel runs on 1 to {MOST_THREADS}")
+    # TVM writes the launch that is registered into a module while it makes machine code of it, at the first look-up.
     with _one_at_a_time:
-        _crew()["resize"](count)
+        launch = _launcher(threads)
+        _register(launch)
+        try:
+            module["main"]
+        finally:
+            _register(_launch_of_tvm())
 
 
 @cache
-def _crew() -> tvm.runtime.Module:
-    """The crew of this process, which from now on every module asks that TVM loads."""
-    crew = tvm.runtime.load_module(Path(__file__).with_name("thread_pool.ll"))
+def _launcher(threads: int) -> int:
+    """The address of a parallel launch on so many threads."""
+    address: int = _pool()["launcher"](threads)
+    if not address:
+        raise MemoryError(f"no memory for a launch on {threads} threads")
+    return address
+
+
+@cache
+def _pool() -> tvm.runtime.Module:
+    """The pool of this process."""
+    pool = tvm.runtime.load_module(Path(__file__).with_name("thread_pool.ll"))
     # Its threads run in its code until the very end of the process, after Python has taken its modules apart.
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(crew))
-    register = ctypes.CDLL(find_libtvm_ffi()).TVMFFIEnvModRegisterContextSymbol
-    if register(b"__TVMBackendParallelLaunch", ctypes.c_void_p(crew["launcher"]())) != 0:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(pool))
+    os.register_at_fork(
+        before=_one_at_a_time.acquire, after_in_parent=_one_at_a_time.release, after_in_child=_one_at_a_time.release
+    )
+    os.register_at_fork(after_in_child=pool["reset"])
+    return pool
+
+
+@cache
+def _launch_of_tvm() -> int:
+    """For the modules of others."""
+    library = Path(tvm.__file__).parent / "lib" / "libtvm_runtime.so"
+    launch = ctypes.CDLL(str(library)).TVMBackendParallelLaunch
+    return ctypes.cast(launch, ctypes.c_void_p).value or 0
+
+
+def _register(launch: int) -> None:
+    if ctypes.CDLL(find_libtvm_ffi()).TVMFFIEnvModRegisterContextSymbol(LAUNCH, ctypes.c_void_p(launch)) != 0:
         raise RuntimeError("TVM does not let its parallel launch be replaced")
-    os.register_at_fork(after_in_child=crew["dismiss"])
-    return crew
