@@ -17,6 +17,8 @@ TilewrightError
     ├── UnexpectedAnswer          somebody else answers at this address
     ├── NoSchedule                nothing is known for this workload yet, and `strict` was asked for
     ├── ForeignSchedule           a schedule that another version published, and this one cannot build
+    ├── UnsupportedTarget         this host lacks the instructions of the target
+    ├── UnwritableLog             the disk of a worker is full, or its tuning log is not its own
     ├── JobFailed
     ├── JobCancelled
     └── WaitTimeout               the job did not end in the time that `wait` was given
@@ -131,6 +133,14 @@ class NoSchedule(ClientError):
 
 class ForeignSchedule(ClientError):
     code, title = "foreign-schedule", "The schedule is of another version"
+
+
+class UnsupportedTarget(ClientError):
+    code, title = "unsupported-target", "This host cannot run that"
+
+
+class UnwritableLog(ClientError):
+    code, title = "unwritable-log", "The tuning log cannot be written"
 
 
 class JobFailed(ClientError):
