@@ -25,7 +25,7 @@ from tilewright.contract.workload import Workload
 from tilewright_comparison.peers import PEERS, Runnable
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_tuning.child_process import ChildProcess, Command
-from tilewright_tuning.cores import TASKS, pin_threads, scheduled_ns
+from tilewright_tuning.cores import TASKS, pin_threads, scheduled_ns, thread_times_ns
 
 OURS = "tilewright"
 ONE_PIXEL = Workload(batch=1, in_channels=1, height=1, width=1, out_channels=1, kernel_size=(1, 1))
@@ -155,8 +155,9 @@ class TimedLibrary:
         self._conv = self._library.make_conv(workload, self._target, values, candidate)
         result = self._conv(x)
         self._conv.bind(x)
+        before = thread_times_ns()
         mean_us(self._conv.run)
-        pin_threads(self._cores)
+        pin_threads(self._cores, before)
         return result
 
     def take_sample(self) -> Latency:

@@ -1,7 +1,7 @@
 """Which cores measure, which may build meanwhile, and which thread has which core."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +29,22 @@ class Cores:
         return self.measuring | self.spare
 
 
-def pin_threads(cores: Collection[int]) -> None:
-    """The busiest threads of this process, each on a core of its own.
+def pin_threads(cores: Collection[int], before: Mapping[str, int] | None = None) -> None:
+    """The busiest threads of this process since `before`, each on a core of its own.
 
     Left to itself the scheduler may keep two that spin on one core while the other idles, and a kernel then takes as
     long as the slices of time that they take in turns.
     """
-    threads = sorted(TASKS.iterdir(), key=lambda task: scheduled_ns(task)[0], reverse=True)
-    for task, core in zip(threads, sorted(cores), strict=False):
+    now = thread_times_ns()
+    busiest = sorted(now, key=lambda thread: (before or {}).get(thread, 0) - now[thread])
+    for thread, core in zip(busiest, sorted(cores), strict=False):
         with suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), {core})
+            os.sched_setaffinity(int(thread), {core})
+
+
+def thread_times_ns() -> dict[str, int]:
+    """How long each thread of this process was on a core, by its id."""
+    return {task.name: scheduled_ns(task)[0] for task in TASKS.iterdir()}
 
 
 def scheduled_ns(task: Path) -> tuple[int, int]:
