@@ -18,6 +18,8 @@ TilewrightError
     ├── MissingPart               a part is not installed; the message names the extra
     ├── NoSchedule                nothing is known for this workload yet, and `strict` was asked for
     ├── ForeignSchedule           a schedule that another version published, and this one cannot build
+    ├── UnsupportedTarget         this host lacks the instructions of the target
+    ├── UnwritableLog             the disk of a worker is full, or its tuning log is not its own
     ├── JobFailed
     ├── JobCancelled
     └── WaitTimeout               the job did not end in the time that `wait` was given
@@ -136,6 +138,14 @@ class NoSchedule(ClientError):
 
 class ForeignSchedule(ClientError):
     code, title = "foreign-schedule", "The schedule is of another version"
+
+
+class UnsupportedTarget(ClientError):
+    code, title = "unsupported-target", "This host cannot run that"
+
+
+class UnwritableLog(ClientError):
+    code, title = "unwritable-log", "The tuning log cannot be written"
 
 
 class JobFailed(ClientError):

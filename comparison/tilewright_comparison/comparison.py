@@ -1,11 +1,11 @@
-"""A kernel against those of other libraries: the same values, the same input, the same cores, in turns.
+"""A kernel against those of other libraries: the same values, the same input, the same cores, interleaved.
 
-What is fair, and why each side has a process of its own, is in docs/decisions/0013-fair-comparisons.md.
+What is fair, and why each library has a process of its own, is in docs/decisions/0013-fair-comparisons.md.
 """
 
 import statistics
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,15 @@ import numpy as np
 from tilewright.contract.candidates import Candidate
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright_comparison.contestant import OURS, Contestant, ContestantFailed, Latency, Prepare
+from tilewright_comparison.peer_process import OURS, Latency, PeerProcess
 from tilewright_comparison.peers import CannotRestrict, environment
-from tilewright_kernels.conv2d.numerics import Array, Quantization, as_nhwc
-from tilewright_tuning.verification import random_data
+from tilewright_kernels.conv2d.numerics import Array, as_nhwc
+from tilewright_tuning.child_process import CallFailed
+from tilewright_tuning.test_inputs import exact_values, random_data, typical_values
 
 ROUNDS = 15
 MOST_WAITED = 0.02
-"""A sample in which a side waited longer for a core, by the sample's time, was disturbed by other processes."""
+"""A sample in which a process waited longer for a core, by the sample's time, was disturbed by other processes."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,35 @@ class PeerFigures:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Latencies in us of the kernels alone: what a call costs besides is measured and taken off on every side."""
+class Refused:
+    """A peer that cannot compute a workload."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Latencies in us of the kernels alone: what a call costs besides is measured and taken off everywhere."""
 
     ours_us: float
-    peers: dict[str, PeerFigures]
-    refused: dict[str, str]
-    """Peers that cannot compute this workload, and why."""
+    outcomes: dict[str, PeerFigures | Refused]
+    """By peer."""
     disturbed: float
-    """Share of the rounds in which a side had to wait for a core; they count only where they are most."""
+    """Share of the rounds in which a process had to wait for a core; they count only where they are most."""
+
+    @property
+    def figures(self) -> dict[str, PeerFigures]:
+        """Of the peers that computed it."""
+        return {name: each for name, each in self.outcomes.items() if isinstance(each, PeerFigures)}
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """Why the others did not."""
+        return {name: each.reason for name, each in self.outcomes.items() if isinstance(each, Refused)}
 
 
-class Contest:
-    """Our side and those of the peers, each in a process of its own."""
+class Comparison:
+    """Our kernels and those of the peers, each in a process of its own."""
 
     def __init__(
         self,
@@ -67,91 +84,92 @@ class Contest:
         peers: Iterable[str],
         folders: Mapping[str, Path] | None = None,
     ) -> None:
-        """Start all sides on `cores`. `folders` has packages for single peers, which the others do not see."""
-        self._ours = Contestant(OURS, target, cores, {})
-        self._peers: dict[str, Contestant] = {}
+        """Start all processes on `cores`. `folders` has packages for single peers, which the others do not see."""
+        self._ours = PeerProcess(OURS, target, cores, {})
+        self._peers: dict[str, PeerProcess] = {}
+        self.versions: dict[str, str] = {}
         self.missing: dict[str, str] = {}
         """Peers that are left out, and why."""
         try:
             for name in peers:
-                self._invite(name, target, cores, (folders or {}).get(name))
-        except BaseException:  # a side that is stopped would never end by itself
+                self._start_peer(name, target, cores, (folders or {}).get(name))
+            self._await_peers()
+        except BaseException:  # a process that is stopped would never end by itself
             self.close()
             raise
 
-    def _invite(self, name: str, target: Target, cores: Collection[int], folder: Path | None) -> None:
+    def _start_peer(self, name: str, target: Target, cores: Collection[int], folder: Path | None) -> None:
         try:
-            self._peers[name] = Contestant(name, target, cores, environment(name, target), folder)
-        except (ContestantFailed, CannotRestrict) as reason:
+            self._peers[name] = PeerProcess(name, target, cores, environment(name, target), folder)
+        except CannotRestrict as reason:
             self.missing[name] = str(reason)
 
-    @property
-    def versions(self) -> dict[str, str]:
-        return {name: peer.version for name, peer in self._peers.items()}
+    def _await_peers(self) -> None:
+        """All load at the same time, and are stopped from their first answer on."""
+        self._ours.ask_version()
+        for name, peer in list(self._peers.items()):
+            try:
+                self.versions[name] = peer.ask_version()
+            except CallFailed as reason:
+                self.missing[name] = str(reason)
+                self._peers.pop(name).stop()
 
     @property
     def pids(self) -> list[int]:
-        """Of all sides, ours first."""
-        return [side.pid for side in (self._ours, *self._peers.values())]
+        """Of all processes, ours first."""
+        return [each.pid for each in (self._ours, *self._peers.values()) if each.pid is not None]
 
     def close(self) -> None:
-        for side in (self._ours, *self._peers.values()):
-            side.close()
+        for process in (self._ours, *self._peers.values()):
+            process.stop()
 
-    def __enter__(self) -> "Contest":
+    def __enter__(self) -> "Comparison":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def compare(self, workload: Workload, candidate: Candidate, rounds: int = ROUNDS) -> Comparison:
-        """Raises ContestantFailed when our own kernel does not run."""
+    def compare(self, workload: Workload, candidate: Candidate, rounds: int = ROUNDS) -> Compared:
+        """Raises CallFailed when our own kernel does not run."""
         random = np.random.default_rng(7)
         x = random_data(workload, random)
-        exact, typical = (
-            Prepare(workload, values, x, candidate)
-            for values in (exact_values(workload, random), typical_values(workload, random))
-        )
-        expected = [self._ours.prepare(order) for order in (exact, typical)]
-        if workload.layout == "NCHW16c":
-            expected = [as_nhwc(result, workload.layout) for result in expected]
+        values = [exact_values(workload, random), typical_values(workload, random)]
+        expected = [in_layout_of_peers(workload, self._ours.prepare(workload, each, x, candidate)) for each in values]
         agreements: dict[str, Agreement] = {}
-        refused: dict[str, str] = {}
+        outcomes: dict[str, PeerFigures | Refused] = {}
         for name, peer in self._peers.items():
+            theirs, their_x = workload_of_peers(workload), in_layout_of_peers(workload, x)
             try:
-                results = [peer.prepare(for_peers(order)) for order in (exact, typical)]
-            except ContestantFailed as reason:
-                refused[name] = str(reason)
-            else:
-                agreements[name] = agreement(expected, results)
-        latencies = self._in_turns(list(agreements), rounds)
-        calm, disturbed = calm_rounds(latencies)
+                agreements[name] = agreement(expected, [peer.prepare(theirs, v, their_x, candidate) for v in values])
+            except CallFailed as reason:
+                outcomes[name] = Refused(str(reason))
+        calm, disturbed = calm_rounds(self._take_samples(list(agreements), rounds))
         ours = calm.pop(OURS)
-        peers = {
-            name: PeerFigures(
-                median_us(theirs),
-                statistics.median(b.kernel_us / a.kernel_us for a, b in zip(ours, theirs, strict=True)),
-                agreements[name],
-            )
-            for name, theirs in calm.items()
-        }
-        return Comparison(median_us(ours), peers, refused, disturbed)
+        for name, latencies in calm.items():
+            ratios = [b.kernel_us / a.kernel_us for a, b in zip(ours, latencies, strict=True)]
+            outcomes[name] = PeerFigures(median_us(latencies), statistics.median(ratios), agreements[name])
+        return Compared(median_us(ours), outcomes, disturbed)
 
-    def _in_turns(self, names: list[str], rounds: int) -> dict[str, list[Latency]]:
-        sides = {OURS: self._ours, **{name: self._peers[name] for name in names}}
-        latencies: dict[str, list[Latency]] = {name: [] for name in sides}
+    def _take_samples(self, names: list[str], rounds: int) -> dict[str, list[Latency]]:
+        """One of each in each round."""
+        processes = {OURS: self._ours, **{name: self._peers[name] for name in names}}
+        latencies: dict[str, list[Latency]] = {name: [] for name in processes}
         for _ in range(rounds):
-            for name, side in sides.items():
-                latencies[name].append(side.sample())
+            for name, process in processes.items():
+                latencies[name].append(process.take_sample())
         return latencies
 
 
-def for_peers(order: Prepare) -> Prepare:
+def workload_of_peers(workload: Workload) -> Workload:
     """No peer has NCHW16c: there it gets the same in NHWC."""
-    if order.workload.layout != "NCHW16c":
-        return order
-    x = np.ascontiguousarray(as_nhwc(order.x, order.workload.layout))
-    return replace(order, workload=order.workload.in_nhwc, x=x)
+    return workload.in_nhwc if workload.layout == "NCHW16c" else workload
+
+
+def in_layout_of_peers(workload: Workload, activations: Array) -> Array:
+    """Data or results of a workload, in the layout that peers get."""
+    if workload.layout != "NCHW16c":
+        return activations
+    return np.ascontiguousarray(as_nhwc(activations, workload.layout))
 
 
 def agreement(expected: list[Array], results: list[Array]) -> Agreement:
@@ -163,7 +181,7 @@ def agreement(expected: list[Array], results: list[Array]) -> Agreement:
 
 
 def calm_rounds(latencies: dict[str, list[Latency]]) -> tuple[dict[str, list[Latency]], float]:
-    """The rounds in which no side waited for a core, or all where those are the fewer; and the share of the others."""
+    """The rounds in which no process waited for a core, or all where those are fewer; and the share of the others."""
     rounds = list(zip(*latencies.values(), strict=True))
     calm = [index for index, latest in enumerate(rounds) if all(latency.waited < MOST_WAITED for latency in latest)]
     disturbed = 1 - len(calm) / len(rounds)
@@ -174,27 +192,3 @@ def calm_rounds(latencies: dict[str, list[Latency]]) -> tuple[dict[str, list[Lat
 
 def median_us(latencies: list[Latency]) -> float:
     return statistics.median(latency.kernel_us for latency in latencies)
-
-
-def typical_values(workload: Workload, random: np.random.Generator) -> Quantization:
-    """Random weights, and scales with which results spread over the output range."""
-    scale = random.uniform(0.5, 2, workload.out_channels) / (80 * workload.reduction**0.5)
-    return _values(workload, random, scale)
-
-
-def exact_values(workload: Workload, random: np.random.Generator) -> Quantization:
-    """The same with powers of two as scales: float32 then loses nothing before the rounding, in whatever order."""
-    typical = np.exp2(np.floor(np.log2(1 / (80 * workload.reduction**0.5))))
-    return _values(workload, random, typical * random.choice([1, 2], workload.out_channels))
-
-
-def _values(workload: Workload, random: np.random.Generator, scale: Array) -> Quantization:
-    # Even zero points: adding an odd one before rounding half to even is not adding it afterwards.
-    zero_points = {"uint8": 120, "int8": -4}
-    return Quantization(
-        random.integers(-127, 128, workload.weight_shape).astype(np.int8),
-        random.integers(-4000, 4000, workload.out_channels).astype(np.int32),
-        scale.astype(np.float32),
-        zero_points[workload.data_dtype],
-        zero_points.get(workload.out_dtype, 0),
-    )

@@ -23,10 +23,11 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import TilewrightError
 from tilewright.hub import Hub, connect
-from tilewright_comparison.comparison import Contest, typical_values
+from tilewright_comparison.comparison import Comparison
 from tilewright_comparison.peers.onnx_runtime import OnnxRuntimeConv
 from tilewright_kernels.conv2d.numerics import Array
 from tilewright_kernels.isa.host import this_host
+from tilewright_tuning.test_inputs import typical_values
 
 NETWORK = "resnet18"
 PEER = "onnx_runtime"
@@ -60,7 +61,7 @@ def run(console: Console, as_json: bool = False) -> int:
 
 def _demonstrate(hub: Hub, console: Console, as_json: bool) -> int:
     started = time.monotonic()
-    job = tuned(hub, show=not as_json)
+    job = tune_network(hub, show=not as_json)
     seconds = time.monotonic() - started
     if job.state is not JobState.FINISHED:
         say(console, as_json, f"job {job.id} is {job.state}: {job.reason}")
@@ -68,10 +69,10 @@ def _demonstrate(hub: Hub, console: Console, as_json: bool) -> int:
     say(
         console,
         as_json,
-        f"Tuned {len(job.workloads)} layers in {seconds:.0f} s. Comparing with ONNX Runtime, in turns…",
+        f"Tuned {len(job.workloads)} layers in {seconds:.0f} s. Comparing with ONNX Runtime, interleaved…",
     )
-    with Contest(Target(isa=this_host().isas[0]), {min(os.sched_getaffinity(0))}, [PEER]) as contest:
-        rows = [compared(hub, contest, layer) for layer in job.workloads]
+    with Comparison(Target(isa=this_host().isas[0]), {min(os.sched_getaffinity(0))}, [PEER]) as comparison:
+        rows = [compare_layer(hub, comparison, layer) for layer in job.workloads]
     is_equal = image_is_equal(hub, job.workloads[1].workload)
     succeeded = is_equal and all(row.bit_exact for row in rows)
     if as_json:
@@ -131,23 +132,23 @@ def _address(url_file: Path, process: subprocess.Popen[bytes], log: Path) -> str
     raise TilewrightError(f"the service did not start within {START_SECONDS:g} s: {log.read_text().strip()}")
 
 
-def tuned(hub: Hub, show: bool) -> Job:
+def tune_network(hub: Hub, show: bool) -> Job:
     handle = hub.submit(network=NETWORK)
     return follow(hub.client, handle.id, show=show)
 
 
-def compared(hub: Hub, contest: Contest, layer: JobWorkload) -> Row:
-    comparison = contest.compare(layer.workload, hub.load(layer.workload, strict=True).candidate)
-    peer = comparison.peers.get(PEER)
+def compare_layer(hub: Hub, comparison: Comparison, layer: JobWorkload) -> Row:
+    compared = comparison.compare(layer.workload, hub.load(layer.workload, strict=True).candidate)
+    peer = compared.figures.get(PEER)
     if peer is None:
-        reason = contest.missing.get(PEER) or comparison.refused.get(PEER, "it gave no result")
+        reason = comparison.missing.get(PEER) or compared.refusals.get(PEER, "it gave no result")
         raise TilewrightError(f"{layer.name} cannot be compared with ONNX Runtime: {reason}")
     return Row(
         layer=layer.name,
         trials=layer.trials,
         seconds=layer.seconds or 0.0,
-        latency_us=comparison.ours_us,
-        gmacs=layer.workload.macs / comparison.ours_us / 1e3,
+        latency_us=compared.ours_us,
+        gmacs=layer.workload.macs / compared.ours_us / 1e3,
         share_of_peak=layer.share_of_peak,
         speedup_over_default=layer.speedup_over_default,
         onnx_runtime_us=peer.latency_us,

@@ -10,11 +10,11 @@ from tilewright.contract import FailureKind, Workload
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.candidates import Candidate
 from tilewright.contract.records import NewRecord
-from tilewright_tuning.trials import Trial
+from tilewright_tuning.trials import Failed, Measured
 from tilewright_worker.journal import Journal, TuningLog
-from tilewright_worker.provenance import Recorder
+from tilewright_worker.provenance import make_record
 
-from .examples import DENSE, GROUPED, TARGET, good_candidate, tiled
+from ..tuning.examples import DENSE, GROUPED, TARGET, good_candidate, tiled
 
 STOCK_TVM = """
 import json, sys
@@ -35,9 +35,12 @@ print(json.dumps([len(database), *sorted(best.values())]))
 
 def record(workload: Workload, candidate: Candidate, *latencies_us: float, attempt: int = 1) -> NewRecord:
     order = LaunchOrder(url="http://nowhere", job_id=7, attempt=attempt, token="none", threads=1)
-    failure, reason = (None, None) if latencies_us else (FailureKind.CRASH, "it crashed")
-    trial = Trial(candidate, list(latencies_us), 0.1, failure, reason)
-    return Recorder(order, TARGET).record(workload, trial)
+    trial = (
+        Measured(candidate, list(latencies_us), seconds=0.1, slowdown=1.0)
+        if latencies_us
+        else Failed(candidate, 0.1, FailureKind.CRASH, "it crashed")
+    )
+    return make_record(order, TARGET, workload, trial)
 
 
 RECORDS = (

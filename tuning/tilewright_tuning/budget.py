@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 PATIENCE = 24
 """Trials without a real improvement after which a search has reached its plateau.
@@ -17,54 +18,59 @@ IMPROVEMENT = 0.005
 """An improvement below this share of the latency is noise."""
 
 
+@dataclass(frozen=True)
 class Budget:
-    """Trials and seconds that may be spent on one workload, and the plateau that ends it sooner."""
+    """What may be spent on one workload."""
+
+    trials: int
+    seconds: float | None = None
+    stops_at_plateau: bool = True
+
+
+class Spending:
+    """What of a budget was spent, and the plateau that ends a search sooner."""
 
     def __init__(
         self,
-        trials: int,
-        seconds: float | None,
+        budget: Budget,
         known_best_us: float = math.inf,
         known_trials: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._trials, self._seconds, self._clock = trials, seconds, clock
+        self._budget, self._clock = budget, clock
         self._started = clock()
         self._proposed = 0
         self._done = 0
         self._known = known_trials
         self._since_improvement = 0
         self._plateau_us = known_best_us
-        self.best_us = known_best_us
 
     @property
-    def seconds_spent(self) -> float:
+    def seconds(self) -> float:
         return self._clock() - self._started
 
-    def take(self) -> bool:
-        """Ask for one more trial."""
-        if self.exhausted() is not None:
-            return False
-        self._proposed += 1
-        return True
+    def take_trial(self) -> str | None:
+        """Ask for one more trial: None, or why there is none, in one word."""
+        reason = self._exit_reason()
+        if reason is None:
+            self._proposed += 1
+        return reason
 
-    def note(self, latency_us: float | None) -> None:
+    def note_trial(self, latency_us: float | None) -> None:
         """A trial came back; None is a failure."""
         self._done += 1
         self._since_improvement += 1
-        if latency_us is None:
-            return
-        self.best_us = min(self.best_us, latency_us)
-        if latency_us < self._plateau_us * (1 - IMPROVEMENT):
+        if latency_us is not None and latency_us < self._plateau_us * (1 - IMPROVEMENT):
             self._plateau_us = latency_us
             self._since_improvement = 0
 
-    def exhausted(self) -> str | None:
-        """Why no further trial may begin, in one word, or None."""
-        if self._proposed >= self._trials:
+    def _exit_reason(self) -> str | None:
+        if self._proposed >= self._budget.trials:
             return "trials"
-        if self._seconds is not None and self.seconds_spent >= self._seconds:
+        if self._budget.seconds is not None and self.seconds >= self._budget.seconds:
             return "seconds"
+        if not self._budget.stops_at_plateau:
+            return None
         if self._known + self._done >= FEWEST and self._since_improvement >= PATIENCE:
             return "plateau"
         return None

@@ -3,27 +3,26 @@
 
 import math
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import tvm
 
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.schedules import Proof
+from tilewright.contract.schedules import Proof, Verification
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.numerics import Array, Quantization
+from tilewright_kernels.conv2d.numerics import Array
 from tilewright_kernels.isa.peak import canary_us, peak_gmacs
 from tilewright_kernels.isa.proof import assembly, prove
 from tilewright_kernels.runtime.kernel import Kernel
-from tilewright_tuning import verification
 from tilewright_tuning.cores import pin_threads
 from tilewright_tuning.measurement import Measurement
+from tilewright_tuning.test_inputs import random_data, random_residual, typical_values
+from tilewright_tuning.verification import Mismatch, verify
 
 GLANCE_US = 200.0
 """A look that tells a slow kernel from a slow call."""
@@ -36,78 +35,33 @@ CACHE_LINE, PAST_LINE = 64, 16
 """In bytes."""
 
 
-@dataclass(frozen=True)
-class Prepare:
-    """Forget the last workload, and make ready for this one."""
-
-    workload: Workload
-    target: Target
-
-
-@dataclass(frozen=True)
-class Build:
-    candidate: Candidate
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A Measurement of a built candidate; cut off when a first sample is above `cutoff_us`."""
-
-    candidate_id: str
-    repeats: int
-    cutoff_us: float = math.inf
-
-
-@dataclass(frozen=True)
-class Verify:
-    candidate_id: str
-
-
-@dataclass(frozen=True)
-class Prove:
-    candidate_id: str
-
-
-@dataclass(frozen=True)
-class Peak:
-    isa: Isa
-
-
-Command = Prepare | Build | Measure | Verify | Prove | Peak
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came of a command: a value, or the error in words."""
-
-    value: Any = None
-    error: str | None = None
-
-
 class Evaluation:
     """The workload at hand, its inputs, and what was built for it."""
 
     def __init__(self) -> None:
         self._kernels: dict[str, Kernel] = {}
 
-    def prepare(self, command: Prepare) -> None:
+    def prepare(self, workload: Workload, target: Target) -> None:
         self._kernels.clear()
-        self.workload, self.target = command.workload, command.target
+        self.workload, self.target = workload, target
         random = np.random.default_rng(0)
-        self._values = random_values(self.workload, random)
-        self._data = straddling(verification.random_data(self.workload, random))
-        residual = verification.random_residual(self.workload, random)
+        self._values = typical_values(workload, random)
+        self._data = straddling(random_data(workload, random))
+        residual = random_residual(workload, random)
         self._residual = None if residual is None else straddling(residual)
-        self._out = straddling(np.empty(self.workload.output_shape, self.workload.out_dtype))
-        canary_us(self.target.isa)  # compiled before a trial waits for it
+        self._out = straddling(np.empty(workload.output_shape, workload.out_dtype))
+        canary_us(target.isa)  # compiled before a trial waits for it
 
-    def build(self, command: Build) -> None:
-        kernel = Kernel(self.workload, self.target, command.candidate)
+    def build(self, candidate: Candidate) -> None:
+        kernel = Kernel(self.workload, self.target, candidate)
         kernel.module["main"]  # LLVM turns the module into machine code at the first look-up
-        self._kernels[command.candidate.id] = kernel
+        self._kernels[candidate.id] = kernel
 
-    def measure(self, command: Measure) -> Measurement:
-        kernel = self._kernels[command.candidate_id]
+    def kernel(self, candidate_id: str) -> Kernel:
+        return self._kernels[candidate_id]
+
+    def measure(self, candidate_id: str, repeats: int, cutoff_us: float) -> Measurement:
+        kernel = self.kernel(candidate_id)
         arguments = [
             self._data.reshape(kernel.data_shape),
             *kernel.arguments(self._values),
@@ -115,17 +69,69 @@ class Evaluation:
             self._out.reshape(kernel.out_shape),
         ]
         before_us = canary_us(self.target.isa)
-        latencies_us = measured_us(kernel.module, arguments, command.repeats, command.cutoff_us, self.target.threads)
+        latencies_us = measured_us(kernel.module, arguments, repeats, cutoff_us, self.target.threads)
         return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
 
-    def verify(self, command: Verify) -> verification.Verdict:
-        return verification.verify(self._kernels[command.candidate_id])
 
-    def prove(self, command: Prove) -> Proof:
-        return prove(assembly(self._kernels[command.candidate_id].module), self.target.isa)
+@dataclass(frozen=True)
+class Prepare:
+    """Forget the last workload, and make ready for this one."""
 
-    def peak(self, command: Peak) -> float:
-        return peak_gmacs(command.isa)
+    workload: Workload
+    target: Target
+
+    def execute(self, evaluation: Evaluation, /) -> None:
+        evaluation.prepare(self.workload, self.target)
+
+
+@dataclass(frozen=True)
+class Build:
+    candidate: Candidate
+
+    def execute(self, evaluation: Evaluation, /) -> None:
+        evaluation.build(self.candidate)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Time a built candidate; cut off when a first sample is above `cutoff_us`."""
+
+    candidate_id: str
+    repeats: int
+    cutoff_us: float = math.inf
+
+    def execute(self, evaluation: Evaluation, /) -> Measurement:
+        return evaluation.measure(self.candidate_id, self.repeats, self.cutoff_us)
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Put a built candidate through the bit-exactness gate."""
+
+    candidate_id: str
+
+    def execute(self, evaluation: Evaluation, /) -> Verification | Mismatch:
+        return verify(evaluation.kernel(self.candidate_id))
+
+
+@dataclass(frozen=True)
+class CountInstructions:
+    """Count the dot products in the machine code of a built candidate."""
+
+    candidate_id: str
+
+    def execute(self, evaluation: Evaluation, /) -> Proof:
+        return prove(assembly(evaluation.kernel(self.candidate_id).module), evaluation.target.isa)
+
+
+@dataclass(frozen=True)
+class MeasurePeak:
+    """The most GMAC/s of one core on a path."""
+
+    isa: Isa
+
+    def execute(self, _: Evaluation, /) -> float:
+        return peak_gmacs(self.isa)
 
 
 def residual_argument(kernel: Kernel, residual: Array | None) -> Array:
@@ -170,44 +176,3 @@ def timed_us(function: Callable[..., Any], arguments: list[Any]) -> float:
     start = time.perf_counter()
     function(*arguments)
     return (time.perf_counter() - start) * 1e6
-
-
-def random_values(workload: Workload, random: np.random.Generator) -> Quantization:
-    """Constants with which most results stay inside the output range."""
-    weight: Array = random.integers(-127, 128, workload.weight_shape, dtype=np.int8)
-    scale = np.full(workload.out_channels, 1 / (100 * math.sqrt(workload.reduction)), np.float32)
-    return Quantization(weight, np.zeros(workload.out_channels, np.int32), scale)
-
-
-def serve(connection: Connection) -> None:
-    """Answer commands until the other end goes away."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    evaluation = Evaluation()
-    handlers: dict[type, Callable[[Any], Any]] = {
-        Prepare: evaluation.prepare,
-        Build: evaluation.build,
-        Measure: evaluation.measure,
-        Verify: evaluation.verify,
-        Prove: evaluation.prove,
-        Peak: evaluation.peak,
-    }
-    while True:
-        try:
-            command = connection.recv()
-        except EOFError:
-            return
-        connection.send(answer(handlers[type(command)], command))
-
-
-def answer(handler: Callable[[Any], Any], command: Command) -> Reply:
-    try:
-        return Reply(handler(command))
-    except Exception as error:  # whatever TVM raises is the answer: it costs the trial, not the process
-        return Reply(error=f"{type(error).__name__}: {last_line(str(error))}")
-
-
-def last_line(text: str) -> str:
-    """TVM puts whole modules into its messages; the reason stands at the end."""
-    marker = text.rfind("Error message:")
-    lines = text[max(marker, 0) :].strip().splitlines()
-    return " ".join(lines)[:1000]

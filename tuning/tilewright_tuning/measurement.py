@@ -4,8 +4,6 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from tilewright.contract.target import Isa
-
 DRIFT = 0.08
 """A canary this much slower than at its best tells of a lower clock or of somebody else on the core.
 
@@ -45,16 +43,17 @@ def spread_us(latencies_us: list[float]) -> float:
 
 
 class Pace:
-    """How fast the measuring core is, against its best in this attempt."""
+    """How fast the measuring cores are on one path, against the best that was observed."""
 
     def __init__(self) -> None:
-        self._best_us: dict[Isa, float] = {}
+        self._best_us = math.inf
 
-    def slowdown(self, isa: Isa, measurement: Measurement) -> float:
-        """The canary over its best so far: 1.0 on a core that is as fast as ever."""
-        best_us = min(self._best_us.get(isa, math.inf), measurement.canary_us)
-        self._best_us[isa] = best_us
-        return measurement.canary_us / best_us
+    def observe(self, measurement: Measurement) -> None:
+        self._best_us = min(self._best_us, measurement.canary_us)
+
+    def slowdown(self, measurement: Measurement) -> float:
+        """Of an observed measurement, its canary over the best so far: 1.0 on cores that are as fast as ever."""
+        return measurement.canary_us / self._best_us
 
 
 def is_suspect(measurement: Measurement, slowdown: float, best_us: float) -> bool:

@@ -1,176 +1,122 @@
-"""Tuning one workload: search, then decide among the best with everything else at rest, then verify."""
+"""Tuning one workload: search, then decide among the best. It knows no jobs, no leases and no network."""
 
-import statistics
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tilewright.contract.attempts import History
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.schedules import Proof, Verification
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.runtime.build import unscheduled_candidate
-from tilewright_tuning.budget import Budget
-from tilewright_tuning.evaluator import EvaluationFailed
-from tilewright_tuning.search import search_for
-from tilewright_tuning.trials import Bench, Trial
+from tilewright_tuning.budget import Budget, Spending
+from tilewright_tuning.child_process import CallFailed
+from tilewright_tuning.finals import Decision, Rejection, Winner, decide
+from tilewright_tuning.pool import EvaluatorPool
+from tilewright_tuning.search import Search, search_for
+from tilewright_tuning.trials import Measured, Trial, never, run_trials
 
-FINALISTS = 6
-ROUNDS = 6
-FINAL_REPEATS = 3
-AGREEMENT = 0.02
-"""The fastest rounds of each finalist have to lie within this share, or there are more rounds."""
-
-FINAL_SECONDS = 1.0
-"""After this no further round begins, agreement or not; the first ROUNDS are always run."""
-
-REAL_IMPROVEMENT = 0.01
-"""A challenger has to beat the incumbent by this share in the interleaved comparison."""
+NOTHING_KNOWN = History(records=[], incumbent=None)
 
 DEFAULT_MACS = 2**31
 """Above this, TVM's default schedule would run for seconds; the comparison with it is left out."""
 
 
 @dataclass(frozen=True)
-class Winner:
-    """The fastest candidate that passed the bit-exactness gate."""
+class Tuned:
+    """What came of tuning one workload."""
 
-    candidate: Candidate
-    latencies_us: list[float]
-    verification: Verification
-    proof: Proof | None
-    """None where the machine code could not be read."""
+    winner: Winner | None
+    """None when no candidate passed, or it was cancelled."""
+    trials: list[Trial]
+    exit_reason: str
+    """Why the search ended, in one word: trials, seconds, plateau, exhausted or cancelled."""
+    ranking: list[Candidate]
+    """All that were ever measured, here or before, the fastest first."""
+    rejections: list[Rejection]
+    default_us: float | None
+    """Latency of TVM's default schedule; None where it would take too long, does not run, or nobody asked."""
+    search_seconds: float
+    seconds: float
 
-    @property
-    def latency_us(self) -> float:
-        return statistics.median(self.latencies_us)
 
-
-def search(
-    bench: Bench,
+def tune(
     workload: Workload,
     target: Target,
-    history: History,
     budget: Budget,
-    report: Callable[[Trial], None],
-    cancelled: Callable[[], bool],
-) -> str:
-    """Try candidates until the budget is spent. The answer is why it stopped, in one word."""
-    searching = search_for(workload, target, history)
-    exhausted = False
+    history: History,
+    pool: EvaluatorPool,
+    *,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+    is_cancelled: Callable[[], bool] = never,
+    with_default: bool = False,
+) -> Tuned:
+    """Find the fastest schedule that is bit-exact, starting from what `history` knows.
 
-    def propose() -> Candidate | None:
-        nonlocal exhausted
-        if not budget.take():
-            return None
-        candidate = searching.propose()
-        exhausted = candidate is None
-        return candidate
+    `on_trial` hears of each trial before the next is taken; `with_default` measures TVM's own schedule, too.
+    """
+    started = time.monotonic()
+    pool.prepare(workload, target)
+    default_us = measure_default(pool, workload) if with_default else None
+    latencies = [(each.latency_us, each.as_candidate) for each in history.records if each.latency_us is not None]
+    known_best_us = min((latency for latency, _ in latencies), default=math.inf)
+    spending = Spending(budget, known_best_us, len(history.records))
+    proposals = Proposals(search_for(workload, target, history), spending)
+    trials: list[Trial] = []
+    for trial in search(proposals, lambda candidates: run_trials(pool, candidates, known_best_us, is_cancelled)):
+        trials.append(trial)
+        on_trial(trial)
+    search_seconds = time.monotonic() - started
+    latencies += [(trial.latency_us, trial.candidate) for trial in trials if isinstance(trial, Measured)]
+    ranking = [candidate for _, candidate in sorted(latencies, key=lambda pair: pair[0])]
+    decision, exit_reason = Decision(None), "cancelled"
+    if not is_cancelled():
+        incumbent = None if history.incumbent is None else history.incumbent.as_candidate
+        decision, exit_reason = decide(pool, ranking, incumbent), proposals.exit_reason
+    return Tuned(
+        decision.winner,
+        trials,
+        exit_reason,
+        ranking,
+        decision.rejections,
+        default_us,
+        search_seconds,
+        time.monotonic() - started,
+    )
 
-    def take_in(trial: Trial) -> None:
-        latency_us = None if trial.failure else trial.latency_us
-        searching.learn(trial.candidate, latency_us)
-        budget.note(latency_us)
-        report(trial)
 
-    bench.run(propose, take_in, lambda: budget.best_us, cancelled)
-    if cancelled():
-        return "cancelled"
-    return "exhausted" if exhausted else budget.exhausted() or "exhausted"
+class Proposals:
+    """What a search proposes, as long as the budget lasts."""
+
+    def __init__(self, searching: Search, spending: Spending) -> None:
+        self.search, self.spending = searching, spending
+        self.exit_reason = "exhausted"
+        """Once there are no more: why, in one word."""
+
+    def __iter__(self) -> Iterator[Candidate]:
+        while (reason := self.spending.take_trial()) is None:
+            candidate = self.search.propose()
+            if candidate is None:
+                return
+            yield candidate
+        self.exit_reason = reason
 
 
-def default_latency_us(bench: Bench, workload: Workload) -> float | None:
-    """Latency of TVM's default schedule, or None where it would take too long or does not run."""
+def search(proposals: Proposals, run: Callable[[Iterable[Candidate]], Iterator[Trial]]) -> Iterator[Trial]:
+    """Have the proposals tried, and learn from each trial before the next is proposed."""
+    for trial in run(proposals):
+        latency_us = trial.latency_us if isinstance(trial, Measured) else None
+        proposals.search.learn(trial.candidate, latency_us)
+        proposals.spending.note_trial(latency_us)
+        yield trial
+
+
+def measure_default(pool: EvaluatorPool, workload: Workload) -> float | None:
+    """Latency of TVM's default schedule in us, or None where it would take too long or does not run."""
     if workload.macs > DEFAULT_MACS:
         return None
     try:
-        return min(bench.measure_alone(unscheduled_candidate(), repeats=1))
-    except EvaluationFailed:
+        return min(pool.measure(unscheduled_candidate(), 1))
+    except CallFailed:
         return None
-
-
-def decide(
-    bench: Bench,
-    best: list[tuple[Candidate, float]],
-    incumbent: Candidate | None,
-    reject: Callable[[Candidate, str], None],
-) -> Winner | None:
-    """Re-measure the best few interleaved with the incumbent; the fastest that is bit-exact, or None.
-
-    `reject` is told of candidates that are not bit-exact: those are failures, however fast.
-    """
-    finalists = buildable(bench, [candidate for candidate, _ in sorted(best, key=lambda pair: pair[1])], reject)
-    if incumbent is not None and incumbent.id not in {candidate.id for candidate in finalists}:
-        finalists.append(incumbent)
-    latencies = interleaved(bench, finalists)
-    ranking = sorted(latencies, key=lambda candidate_id: _handicapped(candidate_id, latencies[candidate_id], incumbent))
-    by_id = {candidate.id: candidate for candidate in finalists}
-    for candidate_id in ranking:
-        candidate = by_id[candidate_id]
-        try:
-            verdict = bench.verify(candidate)
-            if verdict.passed is not None:
-                return Winner(candidate, latencies[candidate_id], verdict.passed, proof_of(bench, candidate))
-        except EvaluationFailed as failure:
-            reject(candidate, f"{failure.kind}: {failure.reason}")
-            continue
-        reject(candidate, verdict.mismatch or "not bit-exact")
-    return None
-
-
-def buildable(bench: Bench, candidates: list[Candidate], reject: Callable[[Candidate, str], None]) -> list[Candidate]:
-    """The first FINALISTS that can be built. Records of another version may hold traces that fit no more."""
-    found: list[Candidate] = []
-    for candidate in candidates:
-        if len(found) == FINALISTS:
-            break
-        try:
-            bench.build_alone(candidate)
-            found.append(candidate)
-        except EvaluationFailed as failure:
-            reject(candidate, f"{failure.kind}: {failure.reason}")
-    return found
-
-
-def proof_of(bench: Bench, candidate: Candidate) -> Proof | None:
-    """What is exact is served, whether or not its instructions can be counted."""
-    try:
-        return bench.prove(candidate)
-    except EvaluationFailed:
-        return None
-
-
-def interleaved(bench: Bench, candidates: list[Candidate]) -> dict[str, list[float]]:
-    """Latencies in us by candidate id, measured in turns so that drift meets all of them alike.
-
-    What disturbs a measurement makes it longer, never shorter. So of each candidate the fastest ROUNDS rounds are
-    kept, and there are further rounds until these agree or the time is over.
-    """
-    rounds: dict[str, list[list[float]]] = {candidate.id: [] for candidate in candidates}
-    started, count = time.monotonic(), 0
-    while count < ROUNDS or (not _agree(rounds) and time.monotonic() - started < FINAL_SECONDS):
-        count += 1
-        for candidate in candidates:
-            if candidate.id in rounds:
-                try:
-                    rounds[candidate.id].append(bench.measure_alone(candidate, FINAL_REPEATS))
-                except EvaluationFailed:
-                    del rounds[candidate.id]
-    return {each: [latency for kept in fastest(own) for latency in kept] for each, own in rounds.items()}
-
-
-def fastest(rounds: list[list[float]]) -> list[list[float]]:
-    """The ROUNDS rounds of the lowest medians."""
-    return sorted(rounds, key=statistics.median)[:ROUNDS]
-
-
-def _agree(rounds: dict[str, list[list[float]]]) -> bool:
-    medians = [[statistics.median(each) for each in fastest(own)] for own in rounds.values()]
-    return all(own[-1] <= own[0] * (1 + AGREEMENT) for own in medians)
-
-
-def _handicapped(candidate_id: str, latencies_us: list[float], incumbent: Candidate | None) -> float:
-    """The incumbent stays unless it is really beaten."""
-    is_incumbent = incumbent is not None and candidate_id == incumbent.id
-    return statistics.median(latencies_us) * (1 - REAL_IMPROVEMENT if is_incumbent else 1.0)

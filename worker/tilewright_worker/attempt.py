@@ -4,13 +4,14 @@ The process may crash or be killed at any moment: what it measured is in the jou
 service. Standard input ends when the process that launched it is gone, and so does this one.
 """
 
-import math
 import os
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 # Before NumPy is loaded, here and in the evaluators: a BLAS with threads of its own would disturb measurements.
@@ -31,23 +32,25 @@ from tilewright.contract.attempts import (
     Start,
     WorkloadOutcome,
 )
-from tilewright.contract.candidates import Candidate, candidate_fields
+from tilewright.contract.candidates import candidate_fields
 from tilewright.contract.hosts import Host
 from tilewright.contract.schedules import Schedule
-from tilewright.contract.target import Isa, Target
+from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
-from tilewright.errors import ScheduleChanged, TilewrightError
+from tilewright.errors import ScheduleChanged, TilewrightError, UnsupportedTarget, UnwritableLog
 from tilewright_kernels.isa.host import this_host
 from tilewright_kernels.runtime.build import scheduled
-from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
+from tilewright_tuning.finals import Rejection, Winner, decide
 from tilewright_tuning.measurement import spread_us
-from tilewright_tuning.trials import Bench, Trial
-from tilewright_worker.courier import BATCH, Courier
+from tilewright_tuning.pool import EvaluatorPool
+from tilewright_tuning.trials import Trial
+from tilewright_tuning.tuning import Tuned, tune
 from tilewright_worker.journal import Journal, TuningLog
 from tilewright_worker.lease import Lease
-from tilewright_worker.provenance import Recorder
+from tilewright_worker.provenance import make_provenance, make_record
+from tilewright_worker.record_sender import BATCH, RecordSender
 
 PUBLISHING_TRIES = 3
 
@@ -57,32 +60,39 @@ class Cancelled(Exception):
 
 
 class Attempt:
-    """Tunes the workloads of a job one after the other and reports as it goes."""
+    """Tunes the workloads of a job one after the other: holds the lease, writes the journal, reports as it goes."""
 
     def __init__(
-        self, order: LaunchOrder, client: AttemptClient, brief: AttemptBrief, bench: Bench, lease: Lease, folder: Path
+        self,
+        client: AttemptClient,
+        brief: AttemptBrief,
+        target: Target,
+        pool: EvaluatorPool,
+        lease: Lease,
+        folder: Path,
     ) -> None:
-        self._client, self._brief, self._bench, self._lease = client, brief, bench, lease
-        self._target = Target(isa=resolved(brief), threads=brief.threads)
-        self._recorder = Recorder(order, self._target)
-        self._journal, self._log = Journal.of_attempt(folder, order.attempt), TuningLog(folder)
-        self._courier = Courier(client.send_records)
+        self._client, self._order = client, client.order
+        self._brief, self._target, self._pool, self._lease = brief, target, pool, lease
+        with writing_log():
+            self._journal, self._log = Journal.of_attempt(folder, self._order.attempt), TuningLog(folder)
+        self._sender = RecordSender(client.send_records)
 
     def run(self) -> None:
         """Raises Cancelled, or TilewrightError when the service is away for too long."""
-        delivered = self._deliver_leftovers()
-        peak = self._bench.peak_gmacs(self._target.isa)
+        delivered = self._send_leftovers()
+        peak_gmacs = self._pool.measure_peak(self._target.isa) * self._target.threads
         for briefed in self._brief.workloads:
-            self._tune(briefed, briefed.trials - delivered[briefed.workload.id], peak)
+            self._tune(briefed, briefed.trials - delivered[briefed.workload.id], peak_gmacs)
 
     def close(self) -> None:
-        self._courier.close()
+        self._sender.close()
         self._journal.close()
 
-    def _deliver_leftovers(self) -> Counter[str]:
+    def _send_leftovers(self) -> Counter[str]:
         """Send what an earlier attempt measured here and could not send; how many trials of each workload that were."""
         records = list(self._journal.records())
-        self._log.rewrite(records)
+        with writing_log():
+            self._log.rewrite(records)
         delivered: Counter[str] = Counter()
         for briefed in self._brief.workloads:
             leftovers = [record for record in records if record.workload_id == briefed.workload.id]
@@ -91,78 +101,67 @@ class Attempt:
                 delivered[briefed.workload.id] += stored.stored
         return delivered
 
-    def _tune(self, briefed: BriefedWorkload, trials: int, peak: float | None) -> None:
+    def _tune(self, briefed: BriefedWorkload, trials: int, peak_gmacs: float) -> None:
         workload, started = briefed.workload, time.monotonic()
         self._lease.work_on(workload.id)
-        self._log.begin(workload)
-        self._bench.prepare(workload, self._target)
+        with writing_log():
+            self._log.begin(workload)
         history = self._client.history(workload.id, self._target.isa, neighbours=True)
-        measured = [
-            (record.as_candidate, record.latency_us) for record in history.records if record.latency_us is not None
-        ]
-        default_us = tuning.default_latency_us(self._bench, workload)
-
-        def take_in(trial: Trial) -> None:
-            if trial.failure is None:
-                measured.append((trial.candidate, trial.latency_us))
-            self._report(workload, trial)
-
-        known_best = min((latency for _, latency in measured), default=math.inf)
-        budget = Budget(trials, briefed.seconds, known_best, len(history.records))
-        stop_reason = tuning.search(
-            self._bench, workload, self._target, history, budget, take_in, self._lease.ended.is_set
+        tuned = tune(
+            workload,
+            self._target,
+            Budget(trials, briefed.seconds),
+            history,
+            self._pool,
+            on_trial=partial(self._store_trial, workload),
+            is_cancelled=self._lease.ended.is_set,
+            with_default=True,
         )
-        self._courier.flush()
+        self._sender.flush()
         if self._lease.ended.is_set():
             raise Cancelled
-        schedule = self._publish(workload, measured, history, peak, default_us)
+        print_rejections(workload, tuned.rejections)
+        schedule = self._publish(workload, tuned, history, peak_gmacs)
         self._client.report_outcome(
             WorkloadOutcome(
                 workload_id=workload.id,
-                stop_reason=stop_reason,
+                stop_reason=tuned.exit_reason,
                 seconds=time.monotonic() - started,
                 schedule_id=schedule.id if schedule else None,
             )
         )
 
-    def _report(self, workload: Workload, trial: Trial) -> None:
+    def _store_trial(self, workload: Workload, trial: Trial) -> None:
         """On disk first, then on its way."""
-        record = self._recorder.record(workload, trial)
-        self._journal.append(record)
-        self._log.append(workload, record)
-        self._courier.deliver(record)
+        record = make_record(self._order, self._target, workload, trial)
+        with writing_log():
+            self._journal.append(record)
+            self._log.append(workload, record)
+        self._sender.send(record)
 
-    def _publish(
-        self,
-        workload: Workload,
-        measured: list[tuple[Candidate, float]],
-        history: History,
-        peak: float | None,
-        default_us: float | None,
-    ) -> Schedule | None:
+    def _publish(self, workload: Workload, tuned: Tuned, history: History, peak_gmacs: float) -> Schedule | None:
         """The workload's schedule: the incumbent, or a challenger that beat it."""
-
-        def reject(candidate: Candidate, reason: str) -> None:
-            print(f"{workload.name}: candidate {candidate.id} is not served: {reason}", file=sys.stderr)
-
-        incumbent = history.incumbent
+        incumbent, winner = history.incumbent, tuned.winner
         for _ in range(PUBLISHING_TRIES):
-            champion = incumbent.as_candidate if incumbent else None
-            winner = tuning.decide(self._bench, measured, champion, reject)
             if winner is None or (incumbent is not None and winner.candidate.id == incumbent.candidate):
-                return incumbent
+                break
             try:
-                return self._client.publish(self._publication(workload, winner, incumbent, peak, default_us))
+                return self._client.publish(
+                    self._make_publication(workload, winner, incumbent, peak_gmacs, tuned.default_us)
+                )
             except ScheduleChanged:
                 incumbent = self._client.history(workload.id, self._target.isa).incumbent
+                decision = decide(self._pool, tuned.ranking, incumbent.as_candidate if incumbent else None)
+                print_rejections(workload, decision.rejections)
+                winner = decision.winner
         return incumbent
 
-    def _publication(
+    def _make_publication(
         self,
         workload: Workload,
-        winner: tuning.Winner,
+        winner: Winner,
         incumbent: Schedule | None,
-        peak: float | None,
+        peak_gmacs: float,
         default_us: float | None,
     ) -> Publication:
         return Publication(
@@ -172,63 +171,66 @@ class Attempt:
             latencies_us=winner.latencies_us,
             latency_us=winner.latency_us,
             spread_us=spread_us(winner.latencies_us),
-            peak_gmacs=peak * self._target.threads if peak else None,
+            peak_gmacs=peak_gmacs,
             default_latency_us=default_us,
             verification=winner.verification,
-            proof=winner.proof,
+            proof=winner.instruction_count,
             script=scheduled(workload, self._target, winner.candidate).mod.script(),
             replaces=incumbent.id if incumbent else None,
-            provenance=self._recorder.provenance(),
+            provenance=make_provenance(self._order),
         )
 
 
-def resolved(brief: AttemptBrief) -> Isa:
-    """The ISA path of the job on this host. Raises ValueError when the host lacks it."""
-    isas = this_host().isas
-    isa = isas[0] if brief.target == "auto" else Isa(brief.target)
-    if isa not in isas:
-        raise ValueError(f"this host cannot run {isa}; it has {', '.join(isas)}")
-    return isa
+@contextmanager
+def writing_log() -> Iterator[None]:
+    """A disk that is full or read-only is known to be the reason; every other error is a crash."""
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableLog(f"this worker cannot write its tuning log: {error}") from error
 
 
-def tune(order: LaunchOrder, client: AttemptClient, folder: Path) -> Report:
-    """Run the attempt to its end and say how it ended."""
-    cores = Cores.of_this_process(order.threads)
+def print_rejections(workload: Workload, rejections: Iterable[Rejection]) -> None:
+    for each in rejections:
+        print(f"{workload.name}: candidate {each.candidate.id} is not served: {each.reason}", file=sys.stderr)
+
+
+def run_attempt(client: AttemptClient, host: Host, folder: Path) -> Report:
+    """Run the attempt to its end and say how it ended. Whatever is not a known error is raised."""
+    cores = Cores.of_this_process(client.order.threads)
     if cores.spare:
         os.sched_setaffinity(0, cores.spare)  # proposing and reporting stay off the cores that measure
-    with Bench(cores) as bench:
-        host = measured_host(bench)
-        brief = client.start(Start(host=host))
-        return _run(
-            Lease(client, brief.lease_seconds), lambda lease: Attempt(order, client, brief, bench, lease, folder)
-        )
-
-
-def measured_host(bench: Bench) -> Host:
-    """This host, with the measured peak of its strongest path."""
-    host = this_host()
-    return host.model_copy(update={"peak_gmacs": {host.isas[0]: bench.peak_gmacs(host.isas[0])}})
-
-
-def _run(lease: Lease, begin: Callable[[Lease], Attempt]) -> Report:
-    """Run an attempt under its lease."""
-    try:
-        attempt = begin(lease)
+    with EvaluatorPool(cores) as pool:
+        peak = {host.isas[0]: pool.measure_peak(host.isas[0])}
+        brief = client.start(Start(host=host.model_copy(update={"peak_gmacs": peak})))
+        lease = Lease(client, brief.lease_seconds)
         try:
-            attempt.run()
+            target = Target(isa=select_isa(brief.target, host), threads=brief.threads)
+            tune_workloads(Attempt(client, brief, target, pool, lease, folder))
+        except Cancelled:
+            if lease.lost is not None:
+                raise lease.lost from None
+            return Interrupted()
+        except (UnsupportedTarget, UnwritableLog) as error:
+            return Failed(reason=error.detail)
         finally:
-            attempt.close()
-    except Cancelled:
-        if lease.lost is not None:
-            raise lease.lost from None
-        return Interrupted()
-    except ValueError as error:
-        return Failed(reason=str(error))
-    except OSError as error:
-        return Failed(reason=f"this worker cannot write its tuning log: {error}")
-    finally:
-        lease.close()
+            lease.close()
     return Finished()
+
+
+def tune_workloads(attempt: Attempt) -> None:
+    try:
+        attempt.run()
+    finally:
+        attempt.close()
+
+
+def select_isa(target: TargetName, host: Host) -> Isa:
+    """The ISA path of a job on a host: its strongest for `auto`. Raises UnsupportedTarget when the host lacks it."""
+    isa = host.isas[0] if target == "auto" else Isa(target)
+    if isa not in host.isas:
+        raise UnsupportedTarget(f"this host cannot run {isa}; it has {', '.join(host.isas)}")
+    return isa
 
 
 def end_with_parent() -> None:
@@ -238,12 +240,13 @@ def end_with_parent() -> None:
 
 
 def main() -> int:
+    """An error that nobody expects ends the process with its traceback; the service then has it tried again."""
     order = LaunchOrder.model_validate_json(sys.stdin.readline())
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
     folder = Path(os.environ.get("TILEWRIGHT_LOGS_DIR", "tuning_logs")) / str(order.job_id)
     with AttemptClient(order) as client:
         try:
-            client.report_result(tune(order, client, folder))
+            client.report_result(run_attempt(client, this_host(), folder))
         except TilewrightError as error:
             print(f"job {order.job_id}, attempt {order.attempt}: {error}", file=sys.stderr)
             return 1

@@ -19,7 +19,6 @@ class Lease:
         self._closed = False
         self._workload_id: str | None = None
         self.ended = threading.Event()
-        self.is_cancelled = False
         self.lost: TilewrightError | None = None
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._thread.start()
@@ -50,5 +49,4 @@ class Lease:
             self.ended.set()
         else:
             if answer.cancel:
-                self.is_cancelled = True
                 self.ended.set()

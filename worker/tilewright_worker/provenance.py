@@ -1,4 +1,4 @@
-"""With what, where and when a record was made."""
+"""Records of trials, with what, where and when they were made."""
 
 from datetime import UTC, datetime
 
@@ -12,40 +12,38 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.host import host_class
 from tilewright_tuning.measurement import spread_us
-from tilewright_tuning.trials import Trial
+from tilewright_tuning.trials import Measured, Trial
 
 
-class Recorder:
-    """Turns trials of one attempt into records."""
+def make_record(order: LaunchOrder, target: Target, workload: Workload, trial: Trial) -> NewRecord:
+    """Of a trial that the attempt of this order has just made."""
+    if isinstance(trial, Measured):
+        outcome = {
+            "state": RecordState.MEASURED,
+            "latencies_us": trial.latencies_us,
+            "latency_us": trial.latency_us,
+            "spread_us": spread_us(trial.latencies_us),
+            "slowdown": trial.slowdown,
+        }
+    else:
+        outcome = {"state": RecordState.FAILED, "failure": trial.kind, "reason": trial.reason}
+    return NewRecord(
+        workload_id=workload.id,
+        target=target,
+        **candidate_fields(trial.candidate),
+        **outcome,
+        seconds=trial.seconds,
+        provenance=make_provenance(order),
+    )
 
-    def __init__(self, order: LaunchOrder, target: Target) -> None:
-        self._order = order
-        self._target = target
 
-    def record(self, workload: Workload, trial: Trial) -> NewRecord:
-        measured = trial.failure is None
-        return NewRecord(
-            workload_id=workload.id,
-            target=self._target,
-            **candidate_fields(trial.candidate),
-            state=RecordState.MEASURED if measured else RecordState.FAILED,
-            latencies_us=trial.latencies_us,
-            latency_us=trial.latency_us if measured else None,
-            spread_us=spread_us(trial.latencies_us) if measured else None,
-            slowdown=trial.slowdown,
-            failure=trial.failure,
-            reason=trial.reason,
-            seconds=trial.seconds,
-            provenance=self.provenance(),
-        )
-
-    def provenance(self) -> Provenance:
-        return Provenance(
-            job_id=self._order.job_id,
-            attempt=self._order.attempt,
-            host_class=host_class(),
-            tvm_version=tvm.__version__,
-            llvm_version=str(tvm.target.codegen.llvm_version_major()),
-            tilewright_version=tilewright.__version__,
-            measured_at=datetime.now(UTC),
-        )
+def make_provenance(order: LaunchOrder) -> Provenance:
+    return Provenance(
+        job_id=order.job_id,
+        attempt=order.attempt,
+        host_class=host_class(),
+        tvm_version=tvm.__version__,
+        llvm_version=str(tvm.target.codegen.llvm_version_major()),
+        tilewright_version=tilewright.__version__,
+        measured_at=datetime.now(UTC),
+    )

@@ -107,13 +107,13 @@ def _run_child(order: LaunchOrder, module: str, environment: dict[str, str]) -> 
     _children[key] = child
     try:
         _hand_over(child, order)
-        complaint = _wait(child)
+        stderr_tail = _wait(child)
     finally:
         _kill_group(child)
         exit_code = child.wait()
         del _children[key]
         _close_pipes(child)
-    return AttemptEnd(exit_code=exit_code, reason=_reason(exit_code, complaint))
+    return AttemptEnd(exit_code=exit_code, reason=_reason(exit_code, stderr_tail))
 
 
 def _die_with_parent() -> None:
@@ -124,7 +124,7 @@ def _die_with_parent() -> None:
 def _hand_over(child: subprocess.Popen[bytes], order: LaunchOrder) -> None:
     """The order goes over standard input, which stays open: its end tells the child that this process is gone."""
     assert child.stdin is not None
-    # When it died at once, its exit code and complaint tell more.
+    # When it died at once, its exit code and standard error tell more.
     with suppress(BrokenPipeError):
         child.stdin.write(order.model_dump_json().encode() + b"\n")
         child.stdin.flush()
@@ -139,14 +139,14 @@ def _wait(child: subprocess.Popen[bytes]) -> bytes:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.register(descriptor, select.POLLIN)
-    complaint = b""
+    stderr_tail = b""
     try:
         while True:
             ready = {ready_descriptor for ready_descriptor, _ in poll.poll()}
             chunk = _read(descriptor)
-            complaint = (complaint + (chunk or b""))[-REASON_BYTES:]
+            stderr_tail = (stderr_tail + (chunk or b""))[-REASON_BYTES:]
             if pidfd in ready and not chunk:
-                return complaint
+                return stderr_tail
             if chunk == b"":
                 poll.unregister(descriptor)
                 descriptor = -1
@@ -177,9 +177,9 @@ def _close_pipes(child: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _reason(exit_code: int, complaint: bytes) -> str | None:
+def _reason(exit_code: int, stderr_tail: bytes) -> str | None:
     if exit_code == 0:
         return None
     how = f"killed by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
-    text = complaint.decode(errors="replace").strip()
+    text = stderr_tail.decode(errors="replace").strip()
     return f"the attempt ended with {how}: {text}" if text else f"the attempt ended with {how}"

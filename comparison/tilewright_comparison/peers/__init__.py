@@ -10,18 +10,22 @@ from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.isa.host import this_host
 
 
-class PeerConv(Protocol):
-    """One convolution with its constants, ready to run; made of a workload, its values and the number of threads."""
+class Runnable(Protocol):
+    """One convolution with its constants, ready to run."""
 
-    def __init__(self, workload: Workload, values: Quantization, threads: int) -> None: ...
-
-    def bind(self, x: Array) -> None:
+    def bind(self, x: Array, /) -> None:
         """Fix the input of `run`, so that a call copies as little as possible."""
 
     def run(self) -> object: ...
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, /) -> Array:
         """In the workload's layout, as is the result."""
+
+
+class PeerConv(Runnable, Protocol):
+    """A Runnable of a library, made of a workload, its values and the number of threads."""
+
+    def __init__(self, workload: Workload, values: Quantization, threads: int) -> None: ...
 
     @staticmethod
     def version() -> str: ...

@@ -1,4 +1,4 @@
-"""Records on their way home, in batches, while the search goes on."""
+"""Sends records to the service, in batches, while the search goes on."""
 
 import queue
 import threading
@@ -12,26 +12,26 @@ BATCH = 64
 BATCH_SECONDS = 0.25
 
 
-class Courier:
-    """Sends records from a thread of its own; `flush` waits until all are acknowledged."""
+class RecordSender:
+    """Sends from a thread of its own; `flush` waits until all are acknowledged."""
 
-    def __init__(self, send: Callable[[RecordBatch], object]) -> None:
-        self._send = send
+    def __init__(self, send_batch: Callable[[RecordBatch], object]) -> None:
+        self._send_batch = send_batch
         self._queue: queue.Queue[NewRecord] = queue.Queue()
         self._stop = threading.Event()
         self._error: TilewrightError | None = None
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="record-sender", daemon=True)
         self._thread.start()
 
-    def deliver(self, record: NewRecord) -> None:
+    def send(self, record: NewRecord) -> None:
         """Raises the error that ended the sending, if one did: there is no use in measuring on."""
-        self._raise()
+        self._raise_error()
         self._queue.put(record)
 
     def flush(self) -> None:
         """Wait until every record is acknowledged. Raises what prevented it."""
         self._queue.join()
-        self._raise()
+        self._raise_error()
 
     def close(self) -> None:
         self._stop.set()
@@ -44,7 +44,7 @@ class Courier:
                 continue
             if self._error is None:
                 try:
-                    self._send(RecordBatch(records=batch))
+                    self._send_batch(RecordBatch(records=batch))
                 except TilewrightError as error:
                     self._error = error
             for _ in batch:
@@ -60,6 +60,6 @@ class Courier:
             batch.append(self._queue.get_nowait())
         return batch
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error

@@ -1,0 +1,109 @@
+"""What a child process answers, and what its parent hears when it cannot."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tilewright_tuning.child_process import ChildProcess, CommandFailed, NoAnswer, ProcessEnded
+
+
+class Counter:
+    """What the child keeps."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
+@dataclass(frozen=True)
+class Add:
+    amount: int
+
+    def execute(self, counter: Counter, /) -> int:
+        counter.total += self.amount
+        return counter.total
+
+
+@dataclass(frozen=True)
+class Sleep:
+    seconds: float
+
+    def execute(self, counter: Counter, /) -> None:
+        time.sleep(self.seconds)
+
+
+@dataclass(frozen=True)
+class Die:
+    number: signal.Signals
+
+    def execute(self, counter: Counter, /) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+@dataclass(frozen=True)
+class Leave:
+    exit_code: int
+
+    def execute(self, counter: Counter, /) -> None:
+        os._exit(self.exit_code)
+
+
+def refuse_to_load() -> Counter:
+    raise ImportError("no such library")
+
+
+@pytest.fixture
+def child() -> Iterator[ChildProcess[Counter]]:
+    child = ChildProcess(Counter, multiprocessing.get_context("forkserver"))
+    child.start()
+    yield child
+    child.stop()
+
+
+def test_commands_are_answered_one_after_the_other(child: ChildProcess[Counter]) -> None:
+    assert [child.call(Add(amount), 10) for amount in (1, 2, 3)] == [1, 3, 6]
+
+
+def test_an_error_is_an_answer_and_the_process_goes_on(child: ChildProcess[Counter]) -> None:
+    with pytest.raises(CommandFailed, match="ValueError: sleep length must be non-negative"):
+        child.call(Sleep(-1), 10)
+    assert child.call(Add(1), 10) == 1
+
+
+def test_a_process_that_dies_says_of_what(child: ChildProcess[Counter]) -> None:
+    for _ in range(2):
+        with pytest.raises(ProcessEnded, match="the process died of SIGSEGV"):
+            child.call(Die(signal.SIGSEGV), 10)
+        assert not child.is_alive
+
+
+def test_a_process_that_exits_says_with_which_code(child: ChildProcess[Counter]) -> None:
+    with pytest.raises(ProcessEnded, match="exit code 3"):
+        child.call(Leave(3), 10)
+
+
+def test_a_command_without_an_answer_ends_the_process_at_its_deadline(child: ChildProcess[Counter]) -> None:
+    started = time.monotonic()
+    with pytest.raises(NoAnswer, match=r"within 0\.2 s"):
+        child.call(Sleep(60), 0.2)
+    assert time.monotonic() - started < 2
+    assert not child.is_alive
+
+
+def test_a_process_that_is_started_again_has_forgotten_everything(child: ChildProcess[Counter]) -> None:
+    child.call(Add(5), 10)
+    child.stop()
+    child.start()
+    assert child.call(Add(1), 10) == 1
+
+
+def test_a_state_that_cannot_be_made_is_the_answer_to_the_first_command() -> None:
+    child = ChildProcess(refuse_to_load, multiprocessing.get_context("forkserver"))
+    child.start()
+    with pytest.raises(CommandFailed, match="ImportError: no such library"):
+        child.call(Add(1), 10)
+    child.stop()
