@@ -74,7 +74,7 @@ def test_processes_that_wait_burn_no_cpu() -> None:
         assert [each.cpu_times() for each in waiting] == before
 
 
-def test_busy_threads_of_a_library_have_a_core_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_pinned_that_a_library_does_not_pin_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # NumPy's would be the busiest until the first call
     target = Target(isa=TARGET.isa, threads=len(CORES))
     with Comparison(target, CORES, [ONNX_RUNTIME]) as comparison:
