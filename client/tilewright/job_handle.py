@@ -8,7 +8,7 @@ from tilewright.errors import JobCancelled, JobFailed, ServerUnreachable, Unavai
 from tilewright.event_stream import PATIENCE_SECONDS
 from tilewright.http import Client
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.1
 
 
 class JobHandle:

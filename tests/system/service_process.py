@@ -101,7 +101,7 @@ class ServiceProcess:
         if status == psutil.STATUS_ZOMBIE:
             return False
         # The service has this from its own environment, the attempts from the slot that starts them.
-        return environment.get("TILEWRIGHT_LOGS_DIR") == str(self.logs_dir) and "TILEWRIGHT_CORES" in environment
+        return environment.get("TILEWRIGHT_LOGS_DIR") == str(self.logs_dir)
 
 
 @contextmanager

@@ -18,10 +18,9 @@ class Cores:
 
     @classmethod
     def of_this_process(cls, threads: int) -> "Cores":
-        """TILEWRIGHT_CORES names the measuring ones; without it, the first cores that the process may use."""
+        """The first cores that the process may use measure: always the same ones, so that latencies compare."""
         allowed = os.sched_getaffinity(0)
-        named = os.environ.get("TILEWRIGHT_CORES")
-        measuring = {int(core) for core in named.split(",")} if named else set(sorted(allowed)[:threads])
+        measuring = set(sorted(allowed)[:threads])
         return cls(frozenset(measuring), frozenset(allowed - measuring))
 
     @property

@@ -1,6 +1,7 @@
 """A process that builds and measures for us."""
 
 import multiprocessing
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
 from tilewright.contract.candidates import Candidate
@@ -23,8 +24,14 @@ class Evaluator(ChildProcess[Evaluation]):
         return self.is_alive and candidate.id in self.built
 
 
+def start_fork_server() -> None:
+    """Before an evaluator is needed: it takes a second to import TVM."""
+    fork_server()
+    forkserver.ensure_running()
+
+
 def fork_server() -> ForkServerContext:
     """Evaluators start from a process that has imported TVM already: in 10 ms, not in a second."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([Evaluation.__module__])
+    context.set_forkserver_preload(["tilewright_tuning.preload"])
     return context

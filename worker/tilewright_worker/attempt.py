@@ -42,6 +42,7 @@ from tilewright_kernels.isa.host import this_host
 from tilewright_kernels.runtime.build import scheduled
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
+from tilewright_tuning.evaluator import start_fork_server
 from tilewright_tuning.finals import Rejection, Winner, decide
 from tilewright_tuning.measurement import spread_us
 from tilewright_tuning.pool import EvaluatorPool
@@ -240,8 +241,15 @@ def end_with_parent() -> None:
 
 
 def main() -> int:
-    """An error that nobody expects ends the process with its traceback; the service then has it tried again."""
-    order = LaunchOrder.model_validate_json(sys.stdin.readline())
+    """An error that nobody expects ends the process with its traceback; the service then has it tried again.
+
+    The order may come long after the start: until then everything is imported, and the evaluators' server runs.
+    """
+    start_fork_server()
+    line = sys.stdin.readline()
+    if not line:
+        return 0  # the worker ended before it had an order
+    order = LaunchOrder.model_validate_json(line)
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
     folder = Path(os.environ.get("TILEWRIGHT_LOGS_DIR", "tuning_logs")) / str(order.job_id)
     with AttemptClient(order) as client:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tilewright.contract import LaunchOrder
@@ -25,6 +26,7 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRA
 PR_SET_PDEATHSIG = 1
 
 _children: dict[AttemptKey, subprocess.Popen[bytes]] = {}
+_standby: "Standby | None" = None
 _libc = ctypes.CDLL(None)
 
 
@@ -44,8 +46,31 @@ def kill(job_id: int, attempt: int) -> bool:
 
 
 def measuring_cores(threads: int) -> list[int]:
-    """The cores that a job for so many threads measures on: always the same ones, the others are for building."""
+    """The cores that a job for so many threads measures on: always the same ones, as the attempt takes them, too."""
     return sorted(os.sched_getaffinity(0))[:threads]
+
+
+def stand_by(module: str = "tilewright_worker.attempt", logs_dir: str = "tuning_logs") -> None:
+    """Start the process of the next attempt: it imports what it needs, and waits for its order.
+
+    It holds no core, and ends with this process. Call it from a thread that lives as long as the worker.
+    """
+    global _standby
+    if _standby is None or not _standby.is_ready_for(module, logs_dir):
+        _dismiss_standby()
+        _standby = Standby(module, logs_dir, _start_child(module, logs_dir))
+
+
+@dataclass(frozen=True)
+class Standby:
+    """A child without an order."""
+
+    module: str
+    logs_dir: str
+    child: subprocess.Popen[bytes]
+
+    def is_ready_for(self, module: str, logs_dir: str) -> bool:
+        return (module, logs_dir) == (self.module, self.logs_dir) and self.child.poll() is None
 
 
 def _run(order: LaunchOrder, module: str, logs_dir: str) -> AttemptEnd:
@@ -54,9 +79,31 @@ def _run(order: LaunchOrder, module: str, logs_dir: str) -> AttemptEnd:
         return AttemptEnd(exit_code=None, reason=f"{order.threads} cores are asked for; this worker has {len(cores)}")
     try:
         with _exclusive(cores):
-            return _run_child(order, module, _environment(cores, logs_dir))
+            end = _run_child(order, _take_child(module, logs_dir))
     except TimeoutError as error:
         return AttemptEnd(exit_code=None, reason=str(error), is_busy=True)
+    stand_by(module, logs_dir)
+    return end
+
+
+def _take_child(module: str, logs_dir: str) -> subprocess.Popen[bytes]:
+    """The child that stands by, or a new one."""
+    global _standby
+    standby, _standby = _standby, None
+    if standby is not None and standby.is_ready_for(module, logs_dir):
+        return standby.child
+    _standby = standby
+    _dismiss_standby()
+    return _start_child(module, logs_dir)
+
+
+def _dismiss_standby() -> None:
+    global _standby
+    if _standby is not None:
+        _kill_group(_standby.child)
+        _standby.child.wait()
+        _close_pipes(_standby.child)
+        _standby = None
 
 
 @contextmanager
@@ -88,22 +135,25 @@ def _locks_dir() -> Path:
     return path
 
 
-def _environment(cores: list[int], logs_dir: str) -> dict[str, str]:
+def _environment(logs_dir: str) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**passed_on, "TILEWRIGHT_CORES": ",".join(map(str, cores)), "TILEWRIGHT_LOGS_DIR": logs_dir}
+    return {**passed_on, "TILEWRIGHT_LOGS_DIR": logs_dir}
 
 
-def _run_child(order: LaunchOrder, module: str, environment: dict[str, str]) -> AttemptEnd:
-    key = AttemptKey(job_id=order.job_id, attempt=order.attempt)
-    child = subprocess.Popen(
+def _start_child(module: str, logs_dir: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=_environment(logs_dir),
         start_new_session=True,
         preexec_fn=_die_with_parent,
     )
+
+
+def _run_child(order: LaunchOrder, child: subprocess.Popen[bytes]) -> AttemptEnd:
+    key = AttemptKey(job_id=order.job_id, attempt=order.attempt)
     _children[key] = child
     try:
         _hand_over(child, order)

@@ -55,7 +55,10 @@ def _embedded(settings: Settings) -> DaskEngine:
         resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
     )
     client = Client(cluster, set_as_default=False)
-    return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=True, stop=cluster.close)
+    engine = DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=True, stop=cluster.close)
+    if can_tune():
+        engine.stand_by()
+    return engine
 
 
 def can_tune() -> bool:

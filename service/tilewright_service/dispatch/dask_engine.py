@@ -50,6 +50,12 @@ class DaskEngine:
         self._futures[key] = future
         future.add_done_callback(lambda _: self.on_change())
 
+    def stand_by(self) -> None:
+        """Have a worker start the process of its first attempt before there is one."""
+        self._standby = self._client.submit(
+            slot.stand_by, self._attempt_module, self._logs_dir, key="stand-by", pure=False, resources={"slot": 1}
+        )
+
     def kill(self, key: AttemptKey) -> None:
         async def broadcast() -> None:
             await self._client.run(slot.kill, key.job_id, key.attempt, on_error="ignore")

@@ -1,0 +1,65 @@
+"""How long does a job of one small layer take, from `submit --wait` to the answer?
+
+`python bench/job_overhead.py` starts the installed service, submits a layer right after it answers (cold), then others
+after pauses (warm: the worker has had time to stand by), each with 12 trials, and prints the wall-clock time of the
+command, and of that what the search took. It exits with 1 above 4 s cold, or 2.5 s warm (median).
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+COLD_SECONDS, WARM_SECONDS = 4.0, 2.5
+PAUSE_SECONDS = 3.0
+WARM_JOBS = 5
+TRIALS = 12
+COMMAND = Path(sys.executable).with_name("tilewright")
+LAYER = {"batch": 1, "in_channels": 64, "height": 14, "width": 14, "kernel_size": [3, 3], "padding": [1, 1, 1, 1]}
+
+
+def submitted(url: str, out_channels: int) -> tuple[float, float]:
+    """Seconds of `submit --wait`, and of the search of its workload."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [COMMAND, "submit", "--url", url, "--workload", "-", "--trials", str(TRIALS), "--wait", "--json"],
+        input=json.dumps({**LAYER, "out_channels": out_channels}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds = time.monotonic() - started
+    job: dict[str, Any] = json.loads(done.stdout)
+    return seconds, job["workloads"][0]["seconds"]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        command = [COMMAND, "serve", "--port", "0", "--data-dir", data / "data", "--logs-dir", data / "logs"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")}
+        service = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, env=environment, text=True)
+        try:
+            assert service.stdout is not None
+            url = json.loads(service.stdout.readline())["url"]
+            cold = submitted(url, 64)
+            warm = []
+            for number in range(WARM_JOBS):
+                time.sleep(PAUSE_SECONDS)
+                warm.append(submitted(url, 80 + 16 * number))
+        finally:
+            service.terminate()
+            service.wait(timeout=20)
+    median = statistics.median(seconds for seconds, _ in warm)
+    print(f"cold: {cold[0]:.2f} s, of which the workload {cold[1]:.2f} s")
+    print(f"warm: median {median:.2f} s of " + ", ".join(f"{seconds:.2f} ({search:.2f})" for seconds, search in warm))
+    return 0 if cold[0] <= COLD_SECONDS and median <= WARM_SECONDS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
