@@ -71,7 +71,7 @@ class EvolutionarySearch:
 
     def propose(self) -> Candidate | None:
         for _ in range(EMPTY_BATCHES):
-            if not self._batch and not self._breed():
+            if not self._batch and not self._fill_batch():
                 return None
             if self._batch:
                 return self._batch.pop(0)
@@ -84,20 +84,20 @@ class EvolutionarySearch:
         self._model.add(self._judge.features(self._context, [measured])[0], latency_us)
         self._commit(measured.sch.trace, latency_us, measured.args_info)
 
-    def _breed(self) -> bool:
-        """Fill the batch with new candidates; False when MetaSchedule has no more."""
-        bred = self._context.generate_measure_candidates()
-        if bred is None:
+    def _fill_batch(self) -> bool:
+        """With new candidates; False when MetaSchedule has no more."""
+        generated = self._context.generate_measure_candidates()
+        if generated is None:
             return False
-        for measurable in bred:
+        for measurable in generated:
             candidate = GenericTrace(trace=trace_of(measurable.sch))
             if candidate.id not in self._seen:
                 self._seen.add(candidate.id)
                 self._pending[candidate.id] = measurable
                 self._batch.append(candidate)
         # Results come back one by one and late; for MetaSchedule the batch is over as soon as it is handed out.
-        nothing = [ms.runner.RunnerResult(None, "not measured yet") for _ in bred]
-        self._context.notify_runner_results(bred, nothing)
+        nothing = [ms.runner.RunnerResult(None, "not measured yet") for _ in generated]
+        self._context.notify_runner_results(generated, nothing)
         return True
 
     def _remember(self, known: list[KnownRecord]) -> None:
@@ -106,7 +106,7 @@ class EvolutionarySearch:
             if record.trace and record.latency_us is not None:
                 try:
                     sch = scheduled(self._workload, self._target, record.as_candidate)
-                except ForeignSchedule:  # a trace of another version has nothing to teach
+                except ForeignSchedule:  # a trace of another version
                     continue
                 measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
                 self._model.add(self._judge.features(self._context, [measurable])[0], record.latency_us)
