@@ -1,6 +1,8 @@
 """The docs name what is there. Width and links of prose are rumdl's, in `make check`."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,10 @@ def test_every_decision_that_code_names_exists() -> None:
     named = {page for source in sources for page in re.findall(r"\b\d{4}-[a-z0-9-]+\.md", source.read_text())}
     assert named
     assert named <= {page.name for page in DECISIONS}
+
+
+def test_the_page_of_benchmarks_is_what_the_report_makes_of_the_results(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "bench" / "report.py", "--docs", tmp_path], check=True)
+    written = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert "benchmarks.md" in written
+    assert [name for name, text in written.items() if text != (ROOT / "docs" / name).read_text()] == []
