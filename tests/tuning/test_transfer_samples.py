@@ -85,7 +85,7 @@ def test_a_factor_that_does_not_divide_here_becomes_the_nearest_that_does() -> N
     assert like == Tiling(rows=1, columns=12, blocks=2, order=1, shared=0)
 
 
-def test_a_choice_that_fits_here_is_its_own_nearest() -> None:
+def test_what_fits_as_it_is_stays_as_it_is() -> None:
     choices = DENSE.candidates(HERE, VNNI)
     assert [find_nearest(choice, choices) for choice in choices] == list(range(len(choices)))
 
