@@ -24,9 +24,9 @@ from runs import Layer, Run, as_json, conclusions, geomean, is_compute_bound
 from tilewright.contract.attempts import History
 from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import Workload
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_comparison.comparison import Contest
 from tilewright_comparison.peers import PEERS
 from tilewright_kernels.isa.host import this_host

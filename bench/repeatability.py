@@ -23,9 +23,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 from tilewright.contract.attempts import History
 from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_kernels.isa.host import this_host
 from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget

@@ -7,11 +7,12 @@ from typing import Self, TypeVar
 
 import httpx2
 
+from tilewright.contract.events import AnyEvent
 from tilewright.contract.health import Version
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import Event, Job, JobRequest, JobState
+from tilewright.contract.jobs import Job, JobRequest, JobState
 from tilewright.contract.message import Message
-from tilewright.contract.network import Network
+from tilewright.contract.networks import Network
 from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
 from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
@@ -67,7 +68,7 @@ class Client:
         """Ask it to stop: its state is `cancelled` a few seconds later. What was measured is kept."""
         return self._transport.post(f"/v1/jobs/{job_id}/cancel", None, Job)
 
-    def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[Event]:
+    def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[AnyEvent]:
         """Everything after `last_event_id`, then what happens from now on, until the job ends."""
         return iter(EventStream(self._transport, job_id, last_event_id))
 

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 
-from tilewright.contract.jobs import Event, Job, JobState
+from tilewright.contract.events import AnyEvent
+from tilewright.contract.jobs import Job, JobState
 from tilewright.errors import JobCancelled, JobFailed, ServerUnreachable, Unavailable, WaitTimeout
 from tilewright.event_stream import PATIENCE_SECONDS
 from tilewright.http import Client
@@ -37,7 +38,7 @@ class JobHandle:
         self.job = self._client.cancel(self.id)
         return self.job
 
-    def events(self, last_event_id: int | None = None) -> Iterator[Event]:
+    def events(self, last_event_id: int | None = None) -> Iterator[AnyEvent]:
         """What happened so far and what happens from now on, until the job ends."""
         return self._client.events(self.id, last_event_id)
 

@@ -4,7 +4,7 @@ import ipaddress
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -112,8 +112,12 @@ class Transport:
 
     def parse(self, content: str | bytes, answer: type[Model]) -> Model:
         """Keys that this client does not know yet are passed over: the service may be newer."""
+        return self.read(content, lambda text: answer.model_validate_json(text, extra="ignore"))
+
+    def read(self, content: str | bytes, parse: Callable[[str | bytes], Model]) -> Model:
+        """What `parse` makes of it. Raises UnexpectedAnswer where that is not valid."""
         try:
-            return answer.model_validate_json(content, extra="ignore")
+            return parse(content)
         except ValidationError as error:
             problem = InvalidRequest.from_validation(error).detail
             raise UnexpectedAnswer(f"{self.url} did not answer as a Tilewright service does: {problem}") from error

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from tilewright import errors
-from tilewright.contract import JobRequest
+from tilewright.contract.jobs import JobRequest
 from tilewright.errors import InvalidRequest, TilewrightError, from_problem
 
 from .examples import CONV

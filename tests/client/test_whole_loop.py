@@ -13,7 +13,8 @@ import pytest
 
 import tilewright
 from tilewright import errors
-from tilewright.contract import Job, Workload
+from tilewright.contract.jobs import Job
+from tilewright.contract.workload import Workload
 
 from .examples import CONV
 

@@ -15,7 +15,7 @@ import pytest
 import tvm
 from tvm.script import tirx as T  # noqa: N812
 
-from tilewright.contract import Workload
+from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.host import host_isas
 from tilewright_kernels.isa.llvm import llvm_target
 from tilewright_kernels.runtime.kernel import PackedConv

@@ -13,7 +13,7 @@ import uvicorn
 from running import workload
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import LaunchOrder, Start
+from tilewright.contract.attempts import LaunchOrder, Start
 from tilewright.contract.workers import AttemptKey, Worker
 from tilewright_service.app import create_app
 from tilewright_service.dispatch.engine import Sightings

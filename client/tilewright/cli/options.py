@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from tilewright.cli.workload_file import read_workloads
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.workload import Workload
 from tilewright.hub import Hub, connect
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
 Url = Annotated[

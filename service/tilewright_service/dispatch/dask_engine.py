@@ -5,7 +5,7 @@ from typing import Any
 
 from distributed import Client, Future
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
 from tilewright.errors import Unavailable
 from tilewright_service.dispatch.engine import Sightings

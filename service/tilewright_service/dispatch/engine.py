@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
 
 

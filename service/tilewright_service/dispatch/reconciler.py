@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey
 from tilewright_service.dispatch.engine import Engine, Sightings
 from tilewright_service.settings import Settings
