@@ -1,5 +1,6 @@
 """The service's HTTP interface, one method an endpoint."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,10 +23,18 @@ from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.event_stream import EventStream
 from tilewright.transport import Params, Transport
 
+DEFAULT_URL = "http://127.0.0.1:8000"
+
 PATIENCE_SECONDS = 1.0
 """How long a request is repeated while nobody answers."""
 
 Item = TypeVar("Item", bound=Message)
+
+
+def open_client(url: str | None = None, token: str | None = None) -> "Client":
+    """Of the service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
+    address = url or os.environ.get("TILEWRIGHT_URL") or DEFAULT_URL
+    return Client(address, token or os.environ.get("TILEWRIGHT_TOKEN") or None)
 
 
 class Client:

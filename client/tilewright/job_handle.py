@@ -53,7 +53,7 @@ class JobHandle:
             if progress is not None:
                 progress(self.job)
             if self.job.state.is_final:
-                return finished(self.job)
+                return require_success(self.job)
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(f"job {self.id} is still {self.job.state} after {timeout:g} seconds; it goes on")
             time.sleep(POLL_SECONDS)
@@ -73,8 +73,8 @@ class JobHandle:
             time.sleep(POLL_SECONDS)
 
 
-def finished(job: Job) -> Job:
-    """The job, provided that it ended well."""
+def require_success(job: Job) -> Job:
+    """The job, provided that it ended well. Raises JobFailed or JobCancelled."""
     if job.state is JobState.FAILED:
         raise JobFailed(f"job {job.id} failed: {job.reason or 'no reason was given'}")
     if job.state is JobState.CANCELLED:

@@ -39,7 +39,7 @@ class Transport:
         patience_seconds: float = 0.0,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self.url = _checked(url)
+        self.url = _check_url(url)
         if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
             raise InvalidRequest("TILEWRIGHT_TOKEN holds a character that no token has, such as a line break")
         self.patience_seconds = patience_seconds
@@ -163,7 +163,7 @@ def _never_arrived(error: TilewrightError) -> bool:
     return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
