@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 import uvicorn
 from pydantic import SecretStr
 
-from tilewright.contract import JobRequest, LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
+from tilewright.contract.jobs import JobRequest
 from tilewright_service.app import create_app
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database

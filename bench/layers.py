@@ -21,9 +21,9 @@ from limits import measure_levels, roofline
 from runs import Layer, Run, as_json, compare_with, geomean, is_compute_bound
 
 from tilewright.contract.jobs import DEFAULT_TRIALS
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import Workload
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_comparison.comparison import Comparison
 from tilewright_comparison.peers import PEERS
 from tilewright_kernels.isa.host import this_host

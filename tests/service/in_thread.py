@@ -13,10 +13,10 @@ import uvicorn
 from running import workload
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import LaunchOrder, Start
+from tilewright.contract.attempts import LaunchOrder, Start
 from tilewright.contract.workers import AttemptKey, Worker
 from tilewright_service.app import create_app
-from tilewright_service.dispatch.engine import Sightings
+from tilewright_service.dispatch.engine import EngineState
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
@@ -39,8 +39,8 @@ class IdleEngine:
 
     def close(self) -> None: ...
 
-    def list(self) -> Sightings:
-        return Sightings()
+    def list(self) -> EngineState:
+        return EngineState()
 
 
 class ServiceInThread:

@@ -3,7 +3,9 @@ from in_thread import ServiceInThread
 from running import workload
 from stand_in import HOST, PROOF, invented_publication
 
-from tilewright.contract import ScheduleDetail, Start, Workload
+from tilewright.contract.attempts import Start
+from tilewright.contract.schedules import ScheduleDetail
+from tilewright.contract.workload import Workload
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from running import SERVE
 
-from tilewright_service.data_dir import owned
+from tilewright_service.data_dir import hold_data_dir
+from tilewright_service.store.database import Database
+from tilewright_service.store.schema import upgrade
 
 
 def refusal(**settings: object) -> str:
@@ -30,7 +33,7 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_second_service_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    with owned(tmp_path):
+    with hold_data_dir(tmp_path):
         assert "another service uses the data directory" in refusal(data_dir=tmp_path, port=0)
 
 
@@ -56,10 +59,18 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert "tilewright.db cannot be opened: file is not a database" in refusal(data_dir=tmp_path, port=0)
 
 
+def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tilewright.db"
+    upgrade(Database(f"sqlite:///{path}"))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert "tilewright.db is of another version of Tilewright" in refusal(data_dir=tmp_path, port=0)
+
+
 def test_a_service_keeps_its_identity_in_its_data_directory(tmp_path: Path) -> None:
-    with owned(tmp_path) as first:
+    with hold_data_dir(tmp_path) as first:
         pass
-    with owned(tmp_path) as second:
+    with hold_data_dir(tmp_path) as second:
         assert first == second
 
 
@@ -67,7 +78,7 @@ def test_a_directory_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o755)
-    with owned(shared):
+    with hold_data_dir(shared):
         assert shared.stat().st_mode & 0o777 == 0o755
-    with owned(tmp_path / "new"):
+    with hold_data_dir(tmp_path / "new"):
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

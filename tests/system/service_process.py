@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 
 import tilewright
-from tilewright.contract import Record
-from tilewright.contract.records import NewRecord
+from tilewright.contract.records import Record, parse_record
 
 SERVE = (sys.executable, "-c", "from tilewright.cli import main; main()", "serve", "--port", "0")
 
@@ -90,7 +89,7 @@ class ServiceProcess:
     def measured(self, job_id: int) -> list[tuple[str, str]]:
         """Workload and candidate of all trials in the journal, which also shows what the store would not keep twice."""
         lines = (self.logs_dir / str(job_id) / "records.jsonl").read_text().splitlines()
-        records = [NewRecord.model_validate_json(line) for line in lines]
+        records = [parse_record(line) for line in lines]
         return [(record.workload_id, record.candidate) for record in records]
 
     def _is_of_attempt(self, process: psutil.Process) -> bool:
