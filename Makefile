@@ -27,7 +27,6 @@ check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=bench $(BIN)/mypy bench/*.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/rumdl check --no-cache .
 

@@ -13,7 +13,7 @@ from tilewright.contract.workload import MAX_REDUCTION
 from .examples import CONV
 
 SIZE_FIELDS = ("batch", "in_channels", "height", "width", "out_channels", "groups")
-NOT_INTEGERS = (1.0, 1.5, "1", True, None, float("nan"), float("inf"), [1], {})
+NOT_INTEGERS: tuple[object, ...] = (1.0, 1.5, "1", True, None, float("nan"), float("inf"), [1], {})
 
 
 @st.composite

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,valid-type"
 """The pool of threads that kernels share: the same results however many there are, and whoever else calls."""
 
 import os
@@ -16,8 +17,8 @@ import tvm
 from tvm.script import tirx as T  # noqa: N812
 
 from tilewright.contract import Workload
-from tilewright_kernels.isa.host import host_isas
 from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.kernel import PackedConv
 from tilewright_kernels.runtime.thread_pool import MOST_THREADS, set_threads
 

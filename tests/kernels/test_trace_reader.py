@@ -75,5 +75,6 @@ def test_a_trace_is_refused_before_tvm_parses_it(trace: Any, monkeypatch: pytest
     target = host_target()
     with pytest.raises(ForeignSchedule):
         scheduled(CONV, target, GenericTrace.model_construct(trace=trace))
+    published: dict[str, Any] = {"id": 1, "choice": None, "trace": trace}
     with pytest.raises(ForeignSchedule):
-        load_kernel(CONV, target, Schedule.model_construct(id=1, choice=None, trace=trace))
+        load_kernel(CONV, target, Schedule.model_construct(**published))

@@ -1,12 +1,13 @@
 from collections.abc import Iterator
 
 import pytest
-from in_thread import ServiceInThread
-from stand_in import HOST, invented_publication, invented_record
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract import AttemptFailed, Finished, Interrupted, Isa, RecordBatch, Renewal, Start, WorkloadOutcome
 from tilewright.errors import InvalidRequest, ScheduleChanged, StaleAttempt, Unauthorized
+
+from .in_thread import ServiceInThread
+from .stand_in import HOST, invented_publication, invented_record
 
 START = Start(host=HOST)
 
@@ -182,5 +183,5 @@ def test_hosts_that_measured_are_listed(service: ServiceInThread, attempt: Attem
 
 def test_the_token_of_an_attempt_is_not_in_the_database(service: ServiceInThread, attempt: AttemptClient) -> None:
     with service.database.reading() as session:
-        dump = "\n".join(session.connection().connection.iterdump())  # type: ignore[attr-defined]
+        dump = "\n".join(session.connection().connection.iterdump())
     assert attempt.order.token not in dump

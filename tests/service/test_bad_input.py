@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_thread import ServiceInThread, serving
 from pydantic import SecretStr
-from running import workload
 
 from tilewright_service.settings import Settings
+
+from .in_thread import ServiceInThread, serving
+from .running import workload
 
 JSON = {"Content-Type": "application/json"}
 

@@ -1,9 +1,9 @@
 import threading
 import time
 
-from in_thread import ServiceInThread
-
 from tilewright.contract import Event
+
+from .in_thread import ServiceInThread
 
 
 def read(service: ServiceInThread, job_id: int, headers: dict[str, str] | None = None) -> list[Event]:

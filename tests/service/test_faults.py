@@ -6,13 +6,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import RunningService
-from stand_in import CRASHES, HANGS, IGNORES_CANCEL
+
+from .running import RunningService
+from .stand_in import CRASHES, HANGS, IGNORES_CANCEL
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    service = RunningService(tmp_path_factory.mktemp("faults") / "data")
+    service = RunningService(tmp_path_factory.mktemp("faults"))
     yield service
     service.stop()
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from in_thread import ServiceInThread
-from running import workload
-from stand_in import HOST, invented_choice, invented_record
-
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract import Finished, Isa, Neighbour, NewRecord, RecordBatch, Start, Target
 from tilewright.contract.candidates import GenericTrace, candidate_fields
 from tilewright.contract.records import FailureKind, RecordState
 from tilewright_service.store import neighbours as store
+
+from .in_thread import ServiceInThread
+from .running import workload
+from .stand_in import HOST, invented_choice, invented_record
 
 START = Start(host=HOST)
 
@@ -90,7 +90,12 @@ def test_records_of_another_host_class_path_or_number_of_threads_are_not_told(se
 
 
 def test_failures_teach_nothing_across_workloads(service: ServiceInThread) -> None:
-    failed = {"state": RecordState.FAILED, "latency_us": None, "latencies_us": [], "failure": FailureKind.CRASH}
+    failed: dict[str, Any] = {
+        "state": RecordState.FAILED,
+        "latency_us": None,
+        "latencies_us": [],
+        "failure": FailureKind.CRASH,
+    }
     measured(service, 60, 1, 2, **failed)
     assert told(service) == []
 

@@ -2,11 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from in_thread import ServiceInThread
-from stand_in import HOST
-
 from tilewright.contract import Start
 from tilewright_service.openapi import PATH, render
+
+from .in_thread import ServiceInThread
+from .stand_in import HOST
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 12

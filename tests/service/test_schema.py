@@ -5,16 +5,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from in_thread import serving
-from running import workload
 from sqlalchemy import select
-from stand_in import HOST, invented_publication
 
 from tilewright.contract import ScheduleDetail, Start
 from tilewright_service import migrations
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 from tilewright_service.store.tables import ScheduleRow, Table
+
+from .in_thread import serving
+from .running import workload
+from .stand_in import HOST, invented_publication
 
 
 def test_the_migrations_lead_to_the_tables(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tilewright.contract import Record, Workload
 from tilewright.contract.jobs import Job, JobState
 
 from .examples import dense, depthwise
-from .service_process import ServiceProcess
+from .tuning_service import TuningService
 
 TRIALS = 20
 """For each of two workloads: too few for a plateau, so that a job is exactly 40 trials."""
@@ -34,28 +34,28 @@ def workloads(number: int) -> list[Workload]:
     return [dense(number), depthwise(number)]
 
 
-def kill_attempt(service: ServiceProcess) -> bool:
+def kill_attempt(service: TuningService) -> bool:
     return service.kill_attempt()
 
 
-def kill_worker(service: ServiceProcess) -> bool:
+def kill_worker(service: TuningService) -> bool:
     return service.kill_worker()
 
 
-def kill_server(service: ServiceProcess) -> bool:
+def kill_server(service: TuningService) -> bool:
     service.kill()
     service.start()
     return True
 
 
-VICTIMS: dict[str, Callable[[ServiceProcess], bool]] = {
+VICTIMS: dict[str, Callable[[TuningService], bool]] = {
     "attempt": kill_attempt,
     "worker": kill_worker,
     "server": kill_server,
 }
 
 
-def play(service: ServiceProcess, number: int, victim: str | None, delay_seconds: float) -> Round:
+def play(service: TuningService, number: int, victim: str | None, delay_seconds: float) -> Round:
     """Submit, strike after `delay_seconds` or as soon as the victim exists, wait for the end, and look."""
     outcome, asked = Round(), workloads(number)
     acknowledged: dict[int, Record] = {}
@@ -74,7 +74,7 @@ def play(service: ServiceProcess, number: int, victim: str | None, delay_seconds
     return outcome
 
 
-def _faults_of(service: ServiceProcess, job: Job, acknowledged: dict[int, Record]) -> list[str]:
+def _faults_of(service: TuningService, job: Job, acknowledged: dict[int, Record]) -> list[str]:
     records = service.records(job.id)
     journal = service.measured(job.id)
     stored = {(record.workload_id, record.candidate) for record in records.values()}
@@ -96,7 +96,7 @@ def _faults_of(service: ServiceProcess, job: Job, acknowledged: dict[int, Record
     return [fault for fault, found in checks.items() if found]
 
 
-def _unserved(service: ServiceProcess, asked: Sequence[Workload]) -> list[str]:
+def _unserved(service: TuningService, asked: Sequence[Workload]) -> list[str]:
     return [f"no schedule for {workload.name}" for workload in asked if service.hub.best(workload) is None]
 
 

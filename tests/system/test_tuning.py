@@ -11,12 +11,12 @@ from tilewright.contract.jobs import JobState, WorkloadState
 from tilewright_kernels.conv2d.numerics import Quantization, reference
 
 from .examples import dense, depthwise
-from .service_process import ServiceProcess
+from .tuning_service import TuningService
 
 TINY = Workload(batch=1, in_channels=16, height=16, width=16, out_channels=32, kernel_size=(3, 3))
 
 
-def assert_exact(service: ServiceProcess, workload: Workload, threads: int = 1) -> None:
+def assert_exact(service: TuningService, workload: Workload, threads: int = 1) -> None:
     random = np.random.default_rng(1)
     values = Quantization(
         random.integers(-128, 128, workload.weight_shape).astype(np.int8),
@@ -35,7 +35,7 @@ IN_NCHW = TINY.model_copy(update={"layout": "NCHW", "out_channels": 40})
 
 
 @pytest.mark.parametrize("workload", [TINY, depthwise(), IN_NCHW], ids=["dense", "depthwise", "nchw"])
-def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: ServiceProcess, workload: Workload) -> None:
+def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: TuningService, workload: Workload) -> None:
     job = service.hub.submit(workload, trials=5).wait(timeout=60)
     [tuned] = job.workloads
     assert tuned.state is WorkloadState.DONE
@@ -57,7 +57,7 @@ def test_a_workload_is_tuned_verified_published_and_runs_exactly(service: Servic
     assert_exact(service, workload)
 
 
-def test_the_same_request_again_is_the_same_job(service: ServiceProcess) -> None:
+def test_the_same_request_again_is_the_same_job(service: TuningService) -> None:
     first = service.hub.submit(TINY, trials=5).wait(timeout=60)
     for trials in (5, 3):
         again = service.hub.submit(TINY, trials=trials)
@@ -66,7 +66,7 @@ def test_the_same_request_again_is_the_same_job(service: ServiceProcess) -> None
     assert len(service.records(first.id)) == 5
 
 
-def test_more_trials_go_on_where_the_last_job_stopped(service: ServiceProcess) -> None:
+def test_more_trials_go_on_where_the_last_job_stopped(service: TuningService) -> None:
     workload = depthwise()
     first = service.hub.submit(workload, trials=2).wait(timeout=60)
     second = service.hub.submit(workload, trials=6).wait(timeout=60)
@@ -77,7 +77,7 @@ def test_more_trials_go_on_where_the_last_job_stopped(service: ServiceProcess) -
     assert_exact(service, workload)
 
 
-def test_a_small_space_is_searched_to_its_end(service: ServiceProcess) -> None:
+def test_a_small_space_is_searched_to_its_end(service: TuningService) -> None:
     workload = dense(3, height=1, width=1, kernel_size=(1, 1), padding=(0, 0, 0, 0), out_channels=16)
     job = service.hub.submit(workload, trials=1000).wait(timeout=60)
     assert job.workloads[0].stop_reason in ("exhausted", "plateau")
@@ -88,14 +88,14 @@ def test_a_small_space_is_searched_to_its_end(service: ServiceProcess) -> None:
     assert len(measured) == len(set(measured))
 
 
-def test_seconds_end_a_search(service: ServiceProcess) -> None:
+def test_seconds_end_a_search(service: TuningService) -> None:
     job = service.hub.submit(depthwise(1), trials=10_000, seconds=1).wait(timeout=60)
     assert job.workloads[0].stop_reason == "seconds"
     assert job.workloads[0].seconds is not None
     assert job.workloads[0].seconds < 5
 
 
-def test_a_cancelled_job_ends_within_seven_seconds_and_keeps_its_records(service: ServiceProcess) -> None:
+def test_a_cancelled_job_ends_within_seven_seconds_and_keeps_its_records(service: TuningService) -> None:
     handle = service.hub.submit([depthwise(2), depthwise(3)], trials=10_000)
     while handle.refresh().progress.trials < 3:
         time.sleep(0.1)
@@ -109,7 +109,7 @@ def test_a_cancelled_job_ends_within_seven_seconds_and_keeps_its_records(service
     assert service.attempts_left_over() == []
 
 
-def test_two_threads_are_tuned_apart_from_one(service: ServiceProcess) -> None:
+def test_two_threads_are_tuned_apart_from_one(service: TuningService) -> None:
     if next(iter(service.hub.client.workers())).cores < 2:
         pytest.skip("this machine has one core")
     workload = dense(5)
@@ -122,7 +122,7 @@ def test_two_threads_are_tuned_apart_from_one(service: ServiceProcess) -> None:
     assert_exact(service, workload, threads=2)
 
 
-def test_more_threads_than_cores_wait_and_say_so(service: ServiceProcess) -> None:
+def test_more_threads_than_cores_wait_and_say_so(service: TuningService) -> None:
     handle = service.hub.submit(TINY, threads=256)
     deadline = time.monotonic() + 5
     while handle.refresh().reason is None and time.monotonic() < deadline:

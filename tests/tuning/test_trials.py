@@ -1,6 +1,6 @@
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import repeat
 from threading import Timer
@@ -98,6 +98,7 @@ def test_a_cancelled_run_ends_within_a_second(candidate: Candidate) -> None:
 def test_what_is_under_way_is_dropped_when_nobody_takes_trials_any_more(pool: EvaluatorPool) -> None:
     trials = run_trials(pool, repeat(tiled(8)))
     assert isinstance(next(trials), Measured)
+    assert isinstance(trials, Generator)
     trials.close()
     assert isinstance(run(pool, tiled(4))[0], Measured)
 
