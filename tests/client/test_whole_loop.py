@@ -79,7 +79,7 @@ def test_the_same_key_is_the_same_job_and_no_other(hub: tilewright.Hub) -> None:
         hub.submit(conv(batch=3), trials=1, idempotency_key="once")
 
 
-def test_what_is_not_there_is_not_found(hub: tilewright.Hub) -> None:
+def test_jobs_and_schedules_that_do_not_exist_are_not_found(hub: tilewright.Hub) -> None:
     for ask in (hub.client.job, hub.client.cancel, hub.client.schedule):
         with pytest.raises(errors.NotFound):
             ask(10**6)

@@ -51,7 +51,7 @@ def complaint(**changes: object) -> str:
     return str(caught.value)
 
 
-def test_six_fields_are_enough() -> None:
+def test_six_fields_make_a_workload() -> None:
     workload = Workload(batch=1, in_channels=3, height=8, width=8, out_channels=4, kernel_size=(1, 1))
     assert workload.stride == workload.dilation == (1, 1)
     assert workload.padding == (0, 0, 0, 0)

@@ -121,7 +121,7 @@ def test_rounds_in_which_a_process_waited_for_a_core_do_not_count() -> None:
     assert share == pytest.approx(2 / 3)
 
 
-def test_results_agree_as_far_as_they_do() -> None:
+def test_an_agreement_counts_differing_elements_and_the_largest_difference() -> None:
     ours = np.array([[0, 120], [7, 255]], np.uint8)
     off_by_one = np.array([[0, 121], [7, 255]], np.uint8)
     assert agreement([ours, ours], [ours, off_by_one]) == Agreement(True, 0.25, 1)

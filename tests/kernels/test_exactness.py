@@ -79,7 +79,7 @@ PATHS = st.sampled_from([host_isas()[0]] * 3 + list(host_isas()))
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("suite", SUITES)
-def test_every_kernel_equals_onnx_runtime_and_int64_arithmetic(suite: int) -> None:
+def test_random_workloads_equal_onnx_runtime_and_int64_arithmetic(suite: int) -> None:
     @hypothesis.seed(suite)
     @settings(
         max_examples=EXAMPLES,
@@ -107,7 +107,7 @@ def test_every_kernel_equals_onnx_runtime_and_int64_arithmetic(suite: int) -> No
     is_tuned=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_every_kernel_is_exact_in_the_other_layouts_too(
+def test_random_workloads_in_nchw_and_nchw16c_equal_onnx_runtime_and_int64_arithmetic(
     workload: Workload, isa: Isa, is_tuned: bool, seed: int
 ) -> None:
     assert_exact(workload, isa, is_tuned, seed)

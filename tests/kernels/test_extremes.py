@@ -127,7 +127,7 @@ def test_data_may_start_at_any_address(workload: Workload, data_dtype: str) -> N
 
 @pytest.mark.parametrize("offset", [1, 4, 62])
 @KINDS
-def test_int32_results_may_start_at_any_address_too(workload: Workload, offset: int) -> None:
+def test_int32_results_may_start_at_any_address(workload: Workload, offset: int) -> None:
     workload = of_types(workload, "uint8", "int32")
     case = random_case(workload, 7)
     expected = int64_result(case)

@@ -70,7 +70,7 @@ def test_packing_copies_the_constants(kernel: Kernel) -> None:
     np.testing.assert_array_equal(packed(case.data), int64_result(case))
 
 
-def test_two_packed_convolutions_of_one_kernel_do_not_meet(kernel: Kernel) -> None:
+def test_two_packed_convolutions_of_one_kernel_do_not_disturb_each_other(kernel: Kernel) -> None:
     first, second = random_case(CONV, 3), random_case(CONV, 4)
     packed = [
         kernel.pack(case.weight, case.bias, case.scale, case.data_zero_point, case.out_zero_point)

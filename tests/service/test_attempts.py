@@ -36,7 +36,7 @@ def test_a_brief_takes_off_what_earlier_attempts_have_done(service: ServiceInThr
     assert [each.trials for each in brief.workloads] == [7]
 
 
-def test_a_wrong_token_opens_nothing(service: ServiceInThread, attempt: AttemptClient) -> None:
+def test_a_wrong_token_of_an_attempt_opens_nothing(service: ServiceInThread, attempt: AttemptClient) -> None:
     impostor = AttemptClient(attempt.order.model_copy(update={"token": "guessed"}), patience_seconds=0)
     with pytest.raises(Unauthorized):
         impostor.renew(Renewal())

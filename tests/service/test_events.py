@@ -26,7 +26,7 @@ def test_a_reader_goes_on_after_the_last_event_it_has_seen(service: ServiceInThr
     assert read(service, job["id"], {"Last-Event-ID": str(last.id)}) == []
 
 
-def test_events_come_live(service: ServiceInThread) -> None:
+def test_events_reach_a_reader_while_they_happen(service: ServiceInThread) -> None:
     job = service.submit()
     threading.Timer(0.5, service.http.post, [f"/v1/jobs/{job['id']}/cancel"]).start()
     started = time.monotonic()

@@ -117,7 +117,7 @@ def test_a_job_for_more_cores_than_there_are_waits_and_says_so(service: RunningS
     assert "more threads than" in waiting["reason"]
 
 
-def test_the_service_is_small_and_idles(service: RunningService) -> None:
+def test_the_service_is_small_and_idle(service: RunningService) -> None:
     process = psutil.Process(service.process.pid)
     worker = service.worker_process()
     time.sleep(1)
@@ -128,7 +128,7 @@ def test_the_service_is_small_and_idles(service: RunningService) -> None:
     assert process.memory_info().rss < 150e6
 
 
-def test_data_is_private(service: RunningService) -> None:
+def test_the_files_of_a_service_are_private(service: RunningService) -> None:
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in service.data_dir.iterdir()}
     assert oct(Path(service.data_dir).stat().st_mode & 0o777) == "0o700"
     assert set(modes.values()) == {"0o600"}

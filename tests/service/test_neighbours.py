@@ -63,13 +63,13 @@ def test_the_nearest_workloads_come_first_and_their_best_records(service: Servic
     assert {record.choice.space for record in neighbours[0].records} == {"invented"}
 
 
-def test_choices_are_told_as_they_are_stored(service: ServiceInThread) -> None:
+def test_choices_of_neighbours_are_told_as_they_are_stored(service: ServiceInThread) -> None:
     measured(service, 60, 1)
     [neighbour] = told(service)
     assert neighbour.records[0].choice == invented_choice(1)
 
 
-def test_traces_of_the_generic_space_stay_behind(service: ServiceInThread) -> None:
+def test_neighbours_bring_no_traces_of_the_generic_space(service: ServiceInThread) -> None:
     trace = [[["SamplePerfectTile", ["l1"], [2, 32], ["v1", "v2"]]], [[0, [4, 2]]]]
     measured(service, 60, 1, **candidate_fields(GenericTrace(trace=trace)))
     assert told(service) == []
@@ -100,7 +100,7 @@ def test_failures_teach_nothing_across_workloads(service: ServiceInThread) -> No
     assert told(service) == []
 
 
-def test_however_much_is_known_the_answer_is_bounded(service: ServiceInThread) -> None:
+def test_an_attempt_is_told_of_a_bounded_number_of_neighbours_and_records(service: ServiceInThread) -> None:
     for height in range(20, 20 + store.NEAREST + 3):
         measured(service, height, 1)
     measured(service, 60, *range(store.RECORDS_OF_EACH + 9))
@@ -111,7 +111,7 @@ def test_however_much_is_known_the_answer_is_bounded(service: ServiceInThread) -
     assert [record.latency_us for record in neighbours[0].records] == best
 
 
-def test_who_does_not_ask_is_not_told(service: ServiceInThread) -> None:
+def test_an_attempt_that_does_not_ask_for_neighbours_is_told_of_none(service: ServiceInThread) -> None:
     measured(service, 60, 1)
     service.submit(64)
     attempt = service.begin_attempt(START)

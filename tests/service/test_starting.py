@@ -39,7 +39,7 @@ def test_a_data_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> N
     assert "cannot be written" in refusal(tmp_path)
 
 
-def test_an_open_door_without_a_token_is_refused(tmp_path: Path) -> None:
+def test_a_service_that_others_can_reach_is_refused_without_a_token(tmp_path: Path) -> None:
     assert "set TILEWRIGHT_TOKEN" in refusal(tmp_path, TILEWRIGHT_HOST="0.0.0.0")
 
 
