@@ -11,6 +11,8 @@ from ..services import ServiceProcess
 
 ROOT = Path(__file__).parents[2]
 FIND_SECONDS = 30
+CANCEL_SECONDS = 1.0
+"""How long an attempt may take to stop by itself; 4 by default."""
 
 
 class RunningService(ServiceProcess):
@@ -20,6 +22,7 @@ class RunningService(ServiceProcess):
             PYTHONPATH=str(ROOT),
             TILEWRIGHT_ATTEMPT_MODULE="tests.service.stand_in",
             TILEWRIGHT_LEASE_SECONDS="2",
+            TILEWRIGHT_CANCEL_SECONDS=str(CANCEL_SECONDS),
         )
 
     def start(self) -> None:
