@@ -26,7 +26,7 @@ class TuningService(ServiceProcess):
         super().kill()
 
     def kill_attempt(self) -> bool:
-        return _kill_first(self.processes("tilewright_worker.attempt"))
+        return _kill_first(self.processes("tilewright_worker"))
 
     def kill_worker(self) -> bool:
         """The Dask worker process: the parent of attempts."""
