@@ -11,7 +11,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from .kill_round import VICTIMS, Round, play
+from .kill_round import VICTIMS, Round, Strike, play
 from .tuning_service import TuningService
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     options = parser.parse_args()
     instants = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder, TuningService(Path(folder)) as service:
-        calm = play(service, 0, None, 0)
+        calm = play(service, 0)
         print(f"{'victim':8} {'after s':>8} {'records':>8} {'attempts':>9} {'job s':>7}")
         print(line("nobody", None, calm), flush=True)
         failed, number = len(calm.faults), 0
@@ -31,7 +31,7 @@ def main() -> int:
             for _ in range(options.rounds):
                 number += 1
                 after_seconds = instants.uniform(0, calm.seconds * 0.7)
-                outcome = play(service, number, victim, after_seconds)
+                outcome = play(service, number, Strike(victim, after_seconds=after_seconds))
                 if not outcome.struck:
                     outcome.faults.append("the job ended before the kill")
                 print(line(victim, after_seconds, outcome), flush=True)

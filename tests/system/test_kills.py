@@ -1,24 +1,21 @@
-"""kill -9 at random instants of a job of 40 trials; `make soak` does the same ten times each."""
+"""kill -9 on the way of a job of 40 trials; `make soak` kills at random instants of thirty jobs."""
 
-import random
 import time
 from pathlib import Path
 
-import pytest
-
-from .kill_round import VICTIMS, play
+from .kill_round import Strike, play
 from .tuning_service import TuningService
 
-LATEST_SECONDS = 8.0
-"""By then a job has started, and is not yet done."""
 
-
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_a_job_ends_well_when_something_is_killed(service: TuningService, victim: str) -> None:
-    delay_seconds = random.uniform(0, LATEST_SECONDS)
-    print(f"kills the {victim} after {delay_seconds:.2f} s")
-    outcome = play(service, 10 + list(VICTIMS).index(victim), victim, delay_seconds)
-    assert outcome.struck
+def test_a_job_whose_attempt_worker_and_server_are_killed_ends_well(service: TuningService) -> None:
+    strikes = [
+        Strike("attempt", after_records=5),
+        Strike("worker", after_records=15),  # the end of the first workload is near
+        Strike("server", after_records=25),
+    ]
+    outcome = play(service, 10, *strikes)
+    assert outcome.struck == len(strikes)
+    assert outcome.attempts > len(strikes)
     assert outcome.faults == []
 
 

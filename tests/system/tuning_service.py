@@ -1,5 +1,6 @@
 """The real service with its real worker, and what one needs to be cruel to it."""
 
+import os
 import time
 from contextlib import suppress
 
@@ -35,14 +36,14 @@ class TuningService(ServiceProcess):
     def has_worker(self) -> bool:
         return any(self.hub.client.workers())
 
-    def attempt_processes(self) -> list[psutil.Process]:
-        """Attempts and evaluators, wherever they hang in the tree: they are told where to leave their logs."""
-        return [process for process in psutil.process_iter() if self._is_of_attempt(process)]
+    def attempt_sessions(self) -> set[int]:
+        """Of attempts, and of the process that stands by for the next one: each is the leader of a session."""
+        return {session for _, session in self._processes_of_attempts()}
 
-    def attempts_left_over(self, seconds: float = 3) -> list[psutil.Process]:
-        """Those that are still there after a moment."""
+    def attempts_left_over(self, worked: set[int], seconds: float = 3) -> list[psutil.Process]:
+        """What is still there after a moment of sessions that worked; and all others, where more than one stands by."""
         deadline = time.monotonic() + seconds
-        while (left := self.attempt_processes()) and time.monotonic() < deadline:
+        while (left := self._left_over(worked)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return left
 
@@ -55,14 +56,21 @@ class TuningService(ServiceProcess):
         records = [NewRecord.model_validate_json(line) for line in lines]
         return [(record.workload_id, record.candidate) for record in records]
 
-    def _is_of_attempt(self, process: psutil.Process) -> bool:
-        try:
-            environment, status = process.environ(), process.status()
-        except psutil.Error:
-            return False
-        if status == psutil.STATUS_ZOMBIE:
-            return False
-        return bool(environment.get("TILEWRIGHT_LOGS_DIR") == str(self.logs_dir))
+    def _left_over(self, worked: set[int]) -> list[psutil.Process]:
+        found = self._processes_of_attempts()
+        standing_by = {session for _, session in found} - worked
+        return [process for process, session in found if session in worked or len(standing_by) > 1]
+
+    def _processes_of_attempts(self) -> list[tuple[psutil.Process, int]]:
+        """Each with its session. They are told where to leave their logs, and the slot gives them a session."""
+        found, own_session = [], os.getsid(self.process.pid)
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, ProcessLookupError):
+                logs_dir, session = process.environ().get("TILEWRIGHT_LOGS_DIR"), os.getsid(process.pid)
+                is_there = process.status() != psutil.STATUS_ZOMBIE
+                if logs_dir == str(self.logs_dir) and session != own_session and is_there:
+                    found.append((process, session))
+        return found
 
 
 def _kill_first(processes: list[psutil.Process]) -> bool:
