@@ -19,6 +19,8 @@ from tilewright_tuning.child_process import CallFailed
 
 from ..tuning.examples import DENSE, TARGET, does_not_apply, good_candidate
 
+pytestmark = pytest.mark.alone
+
 CORES = sorted(os.sched_getaffinity(0))[:2]
 ONNX_RUNTIME = "onnx_runtime"
 

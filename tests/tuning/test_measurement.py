@@ -27,6 +27,8 @@ from tilewright_tuning.trials import PAUSE_SECONDS, TRIES, Measured, run_trials
 
 from .examples import DENSE, TARGET, good_candidate, tiled
 
+pytestmark = pytest.mark.alone
+
 WITH_RESIDUAL = DENSE.model_copy(update={"residual": True})
 STEADY = Measurement([100.0] * 7, 10.0)
 SPIN = "import os, sys\nos.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(',')})\nwhile True: pass"
