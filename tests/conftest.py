@@ -8,7 +8,7 @@ settings.register_profile(SOAK, max_examples=5000, deadline=None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, processes share the tests of kernels one by one, and others by file: they share services."""
+    """Processes of `--dist loadgroup` share the tests of kernels singly, others by file: there they share a service."""
     for item in items:
         if item.path.parent.name != "kernels":
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
