@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve check bench peers openapi
+.PHONY: help demo test soak serve check bench peers openapi
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,8 +17,12 @@ demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ON
 	$(BIN)/tilewright demo
 
 test: check ## Everything that has to pass: check, then all tests
-	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/kernels
-	$(BIN)/pytest --ignore tests/kernels
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m 'not alone'
+	$(BIN)/pytest -m alone
+
+soak: $(INSTALLED) ## What takes too long for every change: 2,700 random workloads, and kills at 30 random instants
+	$(BIN)/pytest --numprocesses 2 --hypothesis-profile soak tests/kernels/test_exactness.py tests/client/test_workload.py
+	$(BIN)/python -m tests.system.kills
 
 serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs in tuning_logs/
 	$(BIN)/tilewright serve --data-dir .tilewright --logs-dir tuning_logs
@@ -27,13 +31,12 @@ check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=bench $(BIN)/mypy bench/*.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/rumdl check --no-cache .
 
 bench: $(INSTALLED) ## Load tests and comparisons with peers, into docs/benchmarks.md; wants a quiet machine; RESUME=1 goes on
-	@set -e; for each in bench/lookups.py bench/callers.py bench/overhead.py bench/kills.py; do echo "== $$each"; $(BIN)/python $$each; done
-	$(BIN)/python bench/all.py $(if $(RESUME),--resume)
+	@set -e; for each in lookups callers overhead; do echo "== bench.$$each"; $(BIN)/python -m bench.$$each; done
+	$(BIN)/python -m bench.all $(if $(RESUME),--resume)
 
 peers: $(INSTALLED) ## oneDNN for `make bench`: TORCH, a CPU build, in a folder of its own
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target .peers $(TORCH)

@@ -1,6 +1,6 @@
 """Everything that docs/benchmarks.md shows, one run after the other, and then the page itself.
 
-    python bench/all.py [--resume]
+    python -m bench.all [--resume]
 
 Every run leaves a file in bench/results; `--resume` keeps those that are not a day old.
 """
@@ -16,8 +16,7 @@ from tilewright.contract.target import Isa
 from tilewright.workloads.zoo import NETWORKS
 from tilewright_kernels.isa.paths import host_isas
 
-BENCH = Path(__file__).parent
-RESULTS = BENCH / "results"
+RESULTS = Path(__file__).parent / "results"
 PATHS_NETWORK = "resnet18"
 """On which the weaker paths are measured."""
 
@@ -31,13 +30,12 @@ def main() -> None:
         if resume and is_fresh(RESULTS / file):
             continue
         print(f"== {' '.join(arguments)}", flush=True)
-        script, *rest = arguments
-        subprocess.run([sys.executable, BENCH / script, *rest, "--json", RESULTS / file], check=True)
-    subprocess.run([sys.executable, BENCH / "report.py"], check=True)
+        subprocess.run([sys.executable, "-m", *arguments, "--json", RESULTS / file], check=True)
+    subprocess.run([sys.executable, "-m", "bench.report"], check=True)
 
 
 def runs() -> dict[str, list[str]]:
-    """The result file of each run, and the script and arguments that make it."""
+    """The result file of each run, and the module and arguments that make it."""
     strongest, *weaker = host_isas()
     cases = [(network, batch, 1, strongest) for batch in (1, 8) for network in NETWORKS]
     if len(os.sched_getaffinity(0)) > 1:
@@ -46,9 +44,9 @@ def runs() -> dict[str, list[str]]:
     found = {}
     for network, batch, threads, isa in cases:
         options = ["--network", network, "--batch", str(batch), "--threads", str(threads), "--target", isa.value]
-        found[f"{network}_b{batch}_t{threads}_{isa}.json"] = ["layers.py", *options]
+        found[f"{network}_b{batch}_t{threads}_{isa}.json"] = ["bench.layers", *options]
     if Isa.AVX512_VNNI in host_isas():
-        found["curves.json"] = ["curves.py"]
+        found["curves.json"] = ["bench.curves"]
     return found
 
 

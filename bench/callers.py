@@ -1,6 +1,6 @@
 """200 callers of all kinds at once: does the service answer everybody, and soon?
 
-`python bench/callers.py` starts the real application on a new SQLite file, has eight attempts renew their leases and
+`python -m bench.callers` starts the real application on a new SQLite file, has eight attempts renew their leases and
 send records, and lets callers submit, list, look up, follow events and knock with wrong tokens for 20 s; then the same
 with strangers only. It exits with 1 when an answer was a 5xx, a connection failed, a lease was lost, or the 99th
 percentile of the answers was above 0.5 s.
@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,16 +21,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
 from pydantic import SecretStr
 
+from tests.services import service_thread
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.jobs import JobRequest
-from tilewright_service.app import create_app
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.queue import claim_next
-from tilewright_service.store.schema import upgrade
 from tilewright_service.store.submissions import submit
 
 CALLERS, SECONDS, MOST_P99 = 200, 20.0, 0.5
@@ -203,29 +200,10 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
     return orders
 
 
-class Service:
-    """The real application on a real file, behind a real socket, in a thread of this process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder / 'tilewright.db'}")
-        upgrade(self.database)
-        self._app = create_app(Settings(token=SecretStr(TOKEN)), self.database)
-        self._server = uvicorn.Server(uvicorn.Config(self._app, port=0, log_level="error", timeout_graceful_shutdown=1))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> "Service":
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._app.state.stopping.set()
-        self._server.should_exit = True
-        self._thread.join(timeout=10)
-        self.database.close()
+def load_service(folder: Path, kinds: Sequence[str], seconds: float) -> Tally:
+    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`."""
+    with service_thread(folder, Settings(token=SecretStr(TOKEN))) as (url, database):
+        return run_callers(url, claim_jobs(database, url, ATTEMPTS), kinds, CALLERS, seconds)
 
 
 def run_callers(url: str, orders: Sequence[LaunchOrder], kinds: Sequence[str], count: int, seconds: float) -> Tally:
@@ -248,9 +226,8 @@ def describe(tally: Tally) -> str:
 def main() -> int:
     is_good = True
     for name, kinds in (("all kinds", tuple(ASK)), ("strangers only", STRANGERS)):
-        with tempfile.TemporaryDirectory() as folder, Service(Path(folder)) as service:
-            orders = claim_jobs(service.database, service.url, ATTEMPTS)
-            tally = run_callers(service.url, orders, kinds, CALLERS, SECONDS)
+        with tempfile.TemporaryDirectory() as folder:
+            tally = load_service(Path(folder), kinds, SECONDS)
         is_good &= tally.quantile(0.99) <= MOST_P99 and not tally.failures
         print(f"{name}: {describe(tally)}")
     return 0 if is_good else 1

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from curves import Race
-from runs import Layer, Run
-
 from tilewright_comparison.peers import PEERS
+
+from .curves import Race
+from .runs import Layer, Run
 
 INK, WEAK, OURS = "#24292f", "#8c959f", "#2f6f4f"
 PEER_COLOURS = {"onnx_runtime": "#2f6f4f", "onednn": "#b08800"}

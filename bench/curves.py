@@ -1,6 +1,6 @@
 """The best so far against time: Tilewright and stock MetaSchedule, the same convolutions, the same cores, one by one.
 
-    python bench/curves.py [--seconds 120] [--layers 0 1 2] [--json FILE]
+    python -m bench.curves [--seconds 120] [--layers 0 1 2] [--json FILE]
 
 The clock of each starts when its processes have imported what they need, and runs through everything else.
 """

@@ -1,12 +1,11 @@
 """How long does a job of one small layer take, from `submit --wait` to the answer?
 
-`python bench/job_overhead.py` starts the installed service, submits a layer right after it answers (cold), then others
+`python -m bench.job_overhead` starts the installed service, submits a layer right after it answers (cold), then others
 after pauses (warm: the worker has had time to stand by), each with 12 trials, and prints the wall-clock time of the
 command, and of that what the search took. It exits with 1 above 4 s cold, or 2.5 s warm (median).
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from tests.services import ServiceProcess
 
 COLD_SECONDS, WARM_SECONDS = 4.0, 2.5
 PAUSE_SECONDS = 3.0
@@ -39,31 +40,11 @@ def submitted(url: str, out_channels: int) -> tuple[float, float]:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder)
-        command: list[str | Path] = [
-            COMMAND,
-            "serve",
-            "--port",
-            "0",
-            "--data-dir",
-            data / "data",
-            "--logs-dir",
-            data / "logs",
-        ]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")}
-        service = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, env=environment, text=True)
-        try:
-            assert service.stdout is not None
-            url = json.loads(service.stdout.readline())["url"]
-            cold = submitted(url, 64)
-            warm = []
-            for number in range(WARM_JOBS):
-                time.sleep(PAUSE_SECONDS)
-                warm.append(submitted(url, 80 + 16 * number))
-        finally:
-            service.terminate()
-            service.wait(timeout=20)
+    with tempfile.TemporaryDirectory() as folder, ServiceProcess(Path(folder)) as service:
+        cold, warm = submitted(service.url, 64), []
+        for number in range(WARM_JOBS):
+            time.sleep(PAUSE_SECONDS)
+            warm.append(submitted(service.url, 80 + 16 * number))
     median = statistics.median(seconds for seconds, _ in warm)
     print(f"cold: {cold[0]:.2f} s, of which the workload {cold[1]:.2f} s")
     print(f"warm: median {median:.2f} s of " + ", ".join(f"{seconds:.2f} ({search:.2f})" for seconds, search in warm))

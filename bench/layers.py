@@ -1,6 +1,6 @@
 """Every distinct convolution of a network: tuned here and now, then against the peers and the limits of the machine.
 
-    python bench/layers.py [--network resnet18] [--batch 1] [--threads 1] [--target avx512_vnni] [--layers 0:4]
+    python -m bench.layers [--network resnet18] [--batch 1] [--threads 1] [--target avx512_vnni] [--layers 0:4]
                            [--json FILE]
 
 Ours and each peer run in a process of their own, interleaved, in one run. A peer that is not installed, or that cannot
@@ -17,9 +17,6 @@ from platform import python_version
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from limits import measure_levels, roofline
-from runs import Layer, Run, as_json, compare_with, geomean, is_compute_bound
-
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import Workload
@@ -33,6 +30,9 @@ from tilewright_tuning.finals import Winner
 from tilewright_tuning.pool import EvaluatorPool
 from tilewright_tuning.trials import Failed
 from tilewright_tuning.tuning import NOTHING_KNOWN, Tuned, tune
+
+from .limits import measure_levels, roofline
+from .runs import Layer, Run, as_json, compare_with, geomean, is_compute_bound
 
 PEERS_FOLDER = Path(__file__).parents[1] / ".peers"
 """Where `make peers` puts torch: beside TVM in one environment, every import of TVM would import it too."""

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,valid-type"
 """What the machine allows: the roofline of a layer, from measured dot products and measured memory bandwidth.
 
-    python bench/limits.py [--threads 1] [--target avx512_vnni]
+    python -m bench.limits [--threads 1] [--target avx512_vnni]
 
 A layer takes at least as long as its multiply-adds at the measured peak of the cores, and at least as long as reading
 its input and weights and writing its output once at the bandwidth of the nearest memory that holds all three.

@@ -1,15 +1,12 @@
 """How many schedule lookups a second one service process answers, with 100,000 records in its database.
 
-    python bench/lookups.py [--seconds 10] [--connections 8]
+    python -m bench.lookups [--seconds 10] [--connections 8]
 
 Starts the real service on a throw-away data directory; the load comes from this process, over keep-alive connections.
 """
 
 import argparse
 import asyncio
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -17,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.services import ServiceProcess
 from tilewright.contract.candidates import Choice, candidate_fields
 from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
 from tilewright.contract.schedules import Schedule, Verification
@@ -29,25 +27,18 @@ from tilewright_service.store.tables import JobRow, RecordRow, ScheduleRow, Work
 
 WORKLOADS = 1000
 RECORDS_EACH = 100
-SERVE = "from tilewright_service.serve import serve; from tilewright_service.settings import Settings; "
-SERVE += "raise SystemExit(serve(Settings()))"
 TARGET = Target(isa="avx512_vnni")
 HOST_CLASS = "bench"
 
 
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory() as directory:
-        data_dir = Path(directory) / "data"
-        ids = _fill(data_dir)
-        service = _start(data_dir)
-        try:
-            url = _wait_for(data_dir / "url")
-            latencies = asyncio.run(_load(url, ids, arguments.connections, arguments.seconds))
-            _report(sorted(latencies), arguments.seconds, psutil.Process(service.pid))
-        finally:
-            service.terminate()
-            service.wait()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ids = _fill(folder / "data")
+        with ServiceProcess(folder) as service:
+            latencies = asyncio.run(_load(service.url, ids, arguments.connections, arguments.seconds))
+            _report(sorted(latencies), arguments.seconds, psutil.Process(service.process.pid))
 
 
 def _arguments() -> argparse.Namespace:
@@ -157,20 +148,6 @@ def _schedule(workload: Workload) -> ScheduleRow:
         document=schedule.model_dump_json(),
         script="",
     )
-
-
-def _start(data_dir: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "TILEWRIGHT_DATA_DIR": str(data_dir), "TILEWRIGHT_PORT": "0"}
-    return subprocess.Popen([sys.executable, "-c", SERVE], env=environment)
-
-
-def _wait_for(path: Path) -> str:
-    deadline = time.monotonic() + 30
-    while not (path.exists() and path.read_text()):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the service did not start")
-        time.sleep(0.1)
-    return path.read_text()
 
 
 async def _load(url: str, ids: list[str], connections: int, seconds: float) -> list[float]:

@@ -1,6 +1,6 @@
 """Is the machine code the same before and after a change that should not touch it?
 
-`python bench/machine_code.py --save FILE`, change something, `python bench/machine_code.py --compare FILE`. Some 500
+`python -m bench.machine_code --save FILE`, change something, `python -m bench.machine_code --compare FILE`. Some 500
 kernels: every kind of convolution, three ISA paths, all layouts, one and two threads, the choice that is expected to be
 best and one from the middle. Of each it hashes the choices and their features, the packed constants, and the assembly
 without debug information. Needs no quiet machine: nothing is measured.

@@ -1,6 +1,6 @@
 """What a call `packed(x, out=y)` costs over the kernel itself, in microseconds. The target is at most 5.
 
-    python bench/overhead.py [--rounds 41]
+    python -m bench.overhead [--rounds 41]
 
 Kernel and call are timed in turns, so that a change of clock meets both alike. The kernel's time comes from TVM's
 time_evaluator, which calls it from C++; what is left over is Python's part: checks, DLPack, the call.

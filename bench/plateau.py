@@ -1,6 +1,6 @@
 """Does the plateau stop give up early? Tunes each layer with the default stop, then goes on to five times the trials.
 
-python bench/plateau.py [--network resnet18] [--first 0] [--layers 10] [--json FILE]
+python -m bench.plateau [--network resnet18] [--first 0] [--layers 10] [--json FILE]
 
 The best candidates of both are measured interleaved at the end. The target is a gap of at most 2%.
 """

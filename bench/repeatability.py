@@ -1,6 +1,6 @@
 """Tunes the same layers again and again, each time in a fresh process: how far are the published latencies apart?
 
-python bench/repeatability.py [--network resnet18 --network mobilenet_v2] [--layers 4] [--runs 2] [--disturb]
+python -m bench.repeatability [--network resnet18 --network mobilenet_v2] [--layers 4] [--runs 2] [--disturb]
                               [--json FILE]
 
 --disturb starts a process that copies memory on the cores that measure, a second at a time, while the layers are tuned.

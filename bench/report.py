@@ -1,17 +1,16 @@
-"""Write docs/benchmarks.md and its charts from the files of the runs: python bench/report.py [--results FOLDER]"""
+"""Write docs/benchmarks.md and its charts from the files of the runs: python -m bench.report [--results FOLDER]"""
 
 import argparse
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-import chart
-import curves
-from runs import Layer, Run, compare_with, geomean, is_compute_bound, read
-
 from tilewright.contract.target import ISAS
 from tilewright_comparison.comparison import Agreement, PeerFigures
 from tilewright_comparison.peers import PEERS
+
+from . import chart, curves
+from .runs import Layer, Run, compare_with, geomean, is_compute_bound, read
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 120

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from limits import Level, Roofline
 from pydantic import TypeAdapter
 
 from tilewright.contract.target import Target
 from tilewright_comparison.comparison import PeerFigures
+
+from .limits import Level, Roofline
 
 KINDS = ("first", "dense", "grouped", "depthwise")
 

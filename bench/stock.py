@@ -1,7 +1,7 @@
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,valid-type,no-untyped-call,misc"
 """Stock MetaSchedule on one convolution, with a dot-product intrinsic that works: the best so far against time.
 
-    python bench/stock.py WORKLOAD_JSON [--seconds 120]
+    python -m bench.stock WORKLOAD_JSON [--seconds 120]
 
 The intrinsic that TVM ships does not compile with LLVM 22, so the same one with a body of ours takes its place; rules,
 search, cost model, builder and runner are TVM's own. The results are int32, without requantisation: less work than

@@ -1,6 +1,6 @@
 """What the team's records are worth: each network's layers, tuned with and without the records of the other two.
 
-python bench/transfer.py --table FILE [--seconds 150] [--json FILE]
+python -m bench.transfer --table FILE [--seconds 150] [--json FILE]
 
 First every choice of every layer is measured, into FILE; after --seconds it stops, and goes on when it is run again.
 Then searches are replayed against the measured table: they propose and learn as in a job, and a trial is a look into

@@ -40,7 +40,9 @@ def test_a_service_that_stays_away_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(("code", "kind"), [("stale-attempt", StaleAttempt), ("schedule-changed", ScheduleChanged)])
-def test_lost_authority_is_told_at_once(server: ScriptedServer, code: str, kind: type[Exception]) -> None:
+def test_an_attempt_that_lost_its_authority_is_told_at_once(
+    server: ScriptedServer, code: str, kind: type[Exception]
+) -> None:
     server.replies(Reply(409, problem(code, 409)))
     with pytest.raises(kind):
         attempt(server.url).renew(Renewal())

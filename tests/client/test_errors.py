@@ -38,7 +38,7 @@ def test_a_problem_of_somebody_else_is_judged_by_its_status(status: int, kind: t
     assert from_problem(status, {}).detail == f"the service answered {status}"
 
 
-def test_a_field_is_named_by_its_path() -> None:
+def test_an_invalid_field_is_named_by_its_path() -> None:
     with pytest.raises(ValidationError) as caught:
         JobRequest.model_validate({"workloads": [CONV, {**CONV, "stride": [0, 1]}]})
     error = InvalidRequest.from_validation(caught.value)

@@ -51,7 +51,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(client: Client, serv
         ("storage-full", 507, errors.StorageFull),
     ],
 )
-def test_a_complaint_is_raised_once_and_not_repeated(
+def test_a_refusal_is_raised_and_the_request_not_repeated(
     client: Client, server: ScriptedServer, code: str, status: int, kind: type[errors.TilewrightError]
 ) -> None:
     server.replies(Reply(status, problem(code, status, "the reason"), errors.PROBLEM_MEDIA_TYPE))
@@ -102,7 +102,7 @@ def test_a_service_that_is_down_is_named_with_the_remedy() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host", "http://", "http://host:port"])
-def test_an_address_has_to_be_one(url: str) -> None:
+def test_an_address_that_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(errors.InvalidRequest, match="is not an address"):
         Client(url)
 
@@ -149,7 +149,7 @@ def test_a_reader_of_events_gives_up_in_the_end(
     assert time.monotonic() - began < 3
 
 
-def test_health_is_a_question_with_an_answer(client: Client, server: ScriptedServer) -> None:
+def test_a_service_that_is_down_is_unhealthy_and_no_error(client: Client, server: ScriptedServer) -> None:
     server.replies(Reply(200, {"status": "ok"}))
     assert client.is_healthy()
     assert not Client("http://127.0.0.1:1", patience_seconds=0).is_healthy()

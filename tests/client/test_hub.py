@@ -118,7 +118,7 @@ def test_the_best_schedule_may_be_none_unless_strict(hub: tilewright.Hub, server
 @pytest.mark.usefixtures("_kernels")
 def test_load_takes_the_strongest_path_of_this_host_that_is_known(hub: tilewright.Hub, server: ScriptedServer) -> None:
     server.replies(Reply(200, {"items": [None]}), Reply(200, {"items": [schedule(isa="avx2")]}))
-    _, target, found = hub.load(CONV)  # type: ignore[misc]
+    _, target, found = hub.load(CONV)
     assert target == Target(isa=Isa.AVX2)
     assert found.id == 11
     assert [(call.body["isa"], call.body["host_class"]) for call in server.calls] == [
@@ -131,7 +131,7 @@ def test_load_takes_the_strongest_path_of_this_host_that_is_known(hub: tilewrigh
 def test_load_falls_back_to_the_default_kernel_and_says_so(hub: tilewright.Hub, server: ScriptedServer) -> None:
     server.replies(Reply(200, {"items": [None]}))
     with pytest.warns(UserWarning, match=r"default kernel of n1_c64.*tilewright submit"):
-        _, target, found = hub.load(CONV, threads=2)  # type: ignore[misc]
+        _, target, found = hub.load(CONV, threads=2)
     assert target == Target(isa=Isa.AVX512_VNNI, threads=2)
     assert found is None
 
@@ -148,7 +148,7 @@ def test_load_falls_back_when_the_schedule_is_of_another_version(
     monkeypatch.setattr(sys.modules["tilewright_kernels.runtime.kernel"], "load_kernel", load_kernel)
     server.replies(Reply(200, {"items": [schedule()]}), Reply(200, {"items": [schedule()]}))
     with pytest.warns(UserWarning, match="does not fit"):
-        _, target = hub.load(CONV)  # type: ignore[misc]
+        _, target = hub.load(CONV)
     assert target == Target(isa=Isa.AVX512_VNNI)
     with pytest.raises(errors.ForeignSchedule):
         hub.load(CONV, strict=True)

@@ -53,5 +53,5 @@ def test_a_terminal_gets_a_live_table_that_stays() -> None:
     ("seconds", "text"),
     [(None, "-"), (0.4, "0s"), (59.6, "1m 00s"), (61, "1m 01s"), (3600, "1h 00m"), (7325, "2h 02m")],
 )
-def test_durations_are_for_people(seconds: float | None, text: str) -> None:
+def test_durations_are_shown_in_units_for_people(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text

@@ -19,13 +19,13 @@ def test_a_workload_is_nearest_to_itself() -> None:
     assert apart() == 0
 
 
-def test_twice_a_size_is_one_away_and_four_times_two() -> None:
+def test_a_workload_of_twice_a_size_is_one_away_and_of_four_times_two() -> None:
     assert apart(out_channels=128) == 1
     assert apart(out_channels=256) == 2
     assert apart(in_channels=16, out_channels=32) == 3
 
 
-def test_what_does_not_change_the_schedule_does_not_count() -> None:
+def test_fields_that_do_not_change_the_schedule_do_not_count_for_the_distance() -> None:
     assert apart(bias=False, activation="relu") == 0
 
 

@@ -16,28 +16,17 @@ from tilewright import errors
 from tilewright.contract.jobs import Job
 from tilewright.contract.workload import Workload
 
+from ..service.running import RunningService
 from .examples import CONV
 
-TESTS = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-c", "from tilewright.cli import main; main()")
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    place = tmp_path_factory.mktemp("service")
-    environment = {
-        **os.environ,
-        "TILEWRIGHT_ATTEMPT_MODULE": "stand_in",
-        "PYTHONPATH": str(TESTS / "service"),
-    }
-    options = ("serve", "--port", "0", "--data-dir", str(place / "data"), "--logs-dir", str(place / "logs"))
-    with subprocess.Popen((*COMMAND, *options), stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        address = re.search(r"http://[0-9.:]+", process.stdout.readline())
-        assert address is not None
-        yield address.group()
-        process.terminate()
-        assert process.wait(timeout=30) == 0
+    service = RunningService(tmp_path_factory.mktemp("service"))
+    yield service.url
+    assert service.stop() == 0
 
 
 @pytest.fixture
@@ -91,7 +80,7 @@ def test_the_same_key_is_the_same_job_and_no_other(hub: tilewright.Hub) -> None:
         hub.submit(conv(batch=3), trials=1, idempotency_key="once")
 
 
-def test_what_is_not_there_is_not_found(hub: tilewright.Hub) -> None:
+def test_jobs_and_schedules_that_do_not_exist_are_not_found(hub: tilewright.Hub) -> None:
     for ask in (hub.client.job, hub.client.cancel, hub.client.schedule):
         with pytest.raises(errors.NotFound):
             ask(10**6)
@@ -127,7 +116,12 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(url: str, hub: 
     command = (*COMMAND, "submit", "--workload", str(file), "--trials", "10000", "--wait")
     environment = {**os.environ, "TILEWRIGHT_URL": url, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells have jobs in the background ignore it
     ) as process:
         assert process.stdout is not None
         assert "queued" in process.stdout.readline()

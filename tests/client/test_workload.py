@@ -12,7 +12,7 @@ from tilewright.contract.workload import MAX_REDUCTION, Workload
 from .examples import CONV
 
 SIZE_FIELDS = ("batch", "in_channels", "height", "width", "out_channels", "groups")
-NOT_INTEGERS = (1.0, 1.5, "1", True, None, float("nan"), float("inf"), [1], {})
+NOT_INTEGERS: tuple[object, ...] = (1.0, 1.5, "1", True, None, float("nan"), float("inf"), [1], {})
 
 
 @st.composite
@@ -50,7 +50,7 @@ def complaint(**changes: object) -> str:
     return str(caught.value)
 
 
-def test_six_fields_are_enough() -> None:
+def test_six_fields_make_a_workload() -> None:
     workload = Workload(batch=1, in_channels=3, height=8, width=8, out_channels=4, kernel_size=(1, 1))
     assert workload.stride == workload.dilation == (1, 1)
     assert workload.padding == (0, 0, 0, 0)

@@ -17,13 +17,13 @@ def test_a_workload_is_a_dict_or_text_or_itself(source: object) -> None:
     assert parse_workloads(source) == [WORKLOAD]  # type: ignore[arg-type]
 
 
-def test_several_come_as_an_array_or_as_any_mixture() -> None:
+def test_several_workloads_come_as_an_array_or_as_any_mixture() -> None:
     assert parse_workloads(json.dumps([CONV, CONV])) == [WORKLOAD, WORKLOAD]
     assert parse_workloads([CONV, json.dumps(CONV), WORKLOAD]) == [WORKLOAD] * 3
 
 
 @pytest.mark.parametrize("text", ["", "{", "nonsense", "[1,]", '{"batch": NaN}', "[Infinity]", '{"a": 1, "a": 2}'])
-def test_only_strict_json_is_json(text: str) -> None:
+def test_only_strict_json_is_read(text: str) -> None:
     with pytest.raises(InvalidRequest, match="this is not JSON"):
         parse_json(text)
 
@@ -39,6 +39,6 @@ def test_json_that_is_no_workload_is_refused(source: str) -> None:
         parse_workloads(source)
 
 
-def test_the_complaint_counts_the_workloads() -> None:
+def test_a_refusal_says_which_of_several_workloads_is_wrong() -> None:
     with pytest.raises(InvalidRequest, match=r"1\.groups: "):
         parse_workloads([CONV, {**CONV, "groups": 0}])

@@ -48,7 +48,7 @@ def test_an_unknown_network_is_answered_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("batch", [0, -1, 4096, 10**9])
-def test_a_batch_that_cannot_be_is_named(batch: int) -> None:
+def test_an_impossible_batch_size_is_refused_by_name(batch: int) -> None:
     with pytest.raises(InvalidRequest, match=f"batch {batch} of resnet18") as caught:
         network_workloads("resnet18", batch)
     assert caught.value.errors[0]["field"] == "batch"

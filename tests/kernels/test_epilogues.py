@@ -99,7 +99,7 @@ def expected(asked: Workload, sums: np.ndarray, scale: np.ndarray, zero_point: i
         value = value + (added.astype(np.int64) - 5).astype(np.float32) * np.float32(0.31)
     if asked.out_dtype == "float32":
         bounds = {"none": (-np.inf, np.inf), "relu": (0, np.inf), "relu6": (0, 6)}[asked.activation]
-        return np.clip(value, *map(np.float32, bounds))
+        return np.clip(value, np.float32(bounds[0]), np.float32(bounds[1]))
     low, high = (0, 255) if asked.out_dtype == "uint8" else (-128, 127)
     if asked.activation != "none":
         low = zero_point

@@ -1,5 +1,7 @@
 """Random workloads over all that kernels cover: each is bit-exact with two independent implementations."""
 
+import random
+
 import hypothesis
 import numpy as np
 import pytest
@@ -15,21 +17,29 @@ from tilewright_kernels.runtime import build
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.verification import GuardedOutput
 
+from ..conftest import SOAK
 from .cases import chosen_candidate, evolved_candidate, random_case
 from .references import HAS_EXACT_ONNX_RUNTIME, int64_result, onnx_runtime_result
 
-EXAMPLES, EXAMPLES_OF_LAYOUTS = 150, 80
-SUITES = (1, 2)
-"""Two of 150 workloads each, so that two processes can share them."""
+SUITES, SUITES_OF_LAYOUTS = (1, 2, 3, 4), (5, 6)
+"""Several, so that two processes can share them."""
+
+IS_SOAK = settings.get_current_profile_name() == SOAK
+WORKLOADS = 500 if IS_SOAK else 30
+"""Of each suite."""
+CASES = 3
+"""Of data, weights, scales and zero points, for each kernel that is built."""
 
 
 @st.composite
 def channels(draw: st.DrawFn) -> dict[str, int]:
-    """Dense, grouped and depthwise; counts that are multiples of nothing are as likely as those that fill vectors."""
+    """Of all kinds; counts that are multiples of nothing are as likely as those that fill vectors."""
     count = st.integers(1, 70) | st.sampled_from([3, 4, 16, 32, 48, 64])
-    kind = draw(st.sampled_from(["dense", "dense", "dense", "grouped", "depthwise"]))
+    kind = draw(st.sampled_from(["dense", "dense", "few channels", "grouped", "depthwise"]))
     if kind == "dense":
         return {"in_channels": draw(count), "out_channels": draw(count)}
+    if kind == "few channels":
+        return {"in_channels": draw(st.integers(1, 3)), "out_channels": draw(count)}
     if kind == "depthwise":
         groups, multiplier = draw(count), draw(st.sampled_from([1, 1, 2, 3]))
         return {"in_channels": groups, "out_channels": groups * multiplier, "groups": groups}
@@ -78,53 +88,53 @@ def workloads(draw: st.DrawFn, layout: str = "NHWC") -> Workload:
 PATHS = st.sampled_from([host_isas()[0]] * 3 + list(host_isas()))
 
 
-@pytest.mark.timeout(900)
+ON_ALL_PATHS = st.sampled_from(host_isas())
+
+
+@pytest.mark.timeout(3600 if IS_SOAK else 300)
 @pytest.mark.parametrize("suite", SUITES)
-def test_every_kernel_equals_onnx_runtime_and_int64_arithmetic(suite: int) -> None:
-    @hypothesis.seed(suite)
+def test_random_workloads_equal_onnx_runtime_and_int64_arithmetic(suite: int) -> None:
+    check_random_kernels(suite, WORKLOADS, workloads(), PATHS)
+
+
+@pytest.mark.timeout(3600 if IS_SOAK else 300)
+@pytest.mark.parametrize("suite", SUITES_OF_LAYOUTS)
+def test_random_workloads_in_nchw_and_nchw16c_equal_onnx_runtime_and_int64_arithmetic(suite: int) -> None:
+    in_other_layouts = st.sampled_from(["NCHW", "NCHW16c"]).flatmap(workloads)
+    check_random_kernels(suite, WORKLOADS * 2 // 3, in_other_layouts, ON_ALL_PATHS)
+
+
+def check_random_kernels(
+    suite: int, count: int, asked: st.SearchStrategy[Workload], paths: st.SearchStrategy[Isa]
+) -> None:
+    """The same workloads every time, but other ones in every soak."""
+
+    @hypothesis.seed(random.randrange(2**32) if IS_SOAK else suite)
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=count,
         database=None,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(workload=workloads(), isa=PATHS, is_tuned=st.booleans(), seed=st.integers(0, 2**32 - 1))
+    @given(workload=asked, isa=paths, is_tuned=st.booleans(), seed=st.integers(0, 2**32 - 1))
     def check(workload: Workload, isa: Isa, is_tuned: bool, seed: int) -> None:
         assert_exact(workload, isa, is_tuned, seed)
 
     check()
 
 
-@pytest.mark.timeout(900)
-@settings(
-    max_examples=EXAMPLES_OF_LAYOUTS,
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(
-    workload=st.sampled_from(["NCHW", "NCHW16c"]).flatmap(workloads),
-    isa=st.sampled_from(host_isas()),
-    is_tuned=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_every_kernel_is_exact_in_the_other_layouts_too(
-    workload: Workload, isa: Isa, is_tuned: bool, seed: int
-) -> None:
-    assert_exact(workload, isa, is_tuned, seed)
-
-
 def assert_exact(workload: Workload, isa: Isa, is_tuned: bool, seed: int) -> None:
     note(f"{workload.canonical_json} on {isa}, {is_tuned=}, {seed=}")
     target = Target(isa=isa)
-    case = random_case(workload, seed)
     candidate = tuned_candidate if is_tuned else default_candidate
-    guarded = GuardedOutput(workload)
-    result = case.run(Kernel(workload, target, candidate(workload, target, seed)), out=guarded.array)
-    assert guarded.is_intact(), "the kernel writes outside its output"
-    np.testing.assert_array_equal(result, int64_result(case))
-    if HAS_EXACT_ONNX_RUNTIME:
-        np.testing.assert_array_equal(result, onnx_runtime_result(case))
+    kernel = Kernel(workload, target, candidate(workload, target, seed))
+    for case in (random_case(workload, seed + number) for number in range(CASES)):
+        guarded = GuardedOutput(workload)
+        result = case.run(kernel, out=guarded.array)
+        assert guarded.is_intact(), "the kernel writes outside its output"
+        np.testing.assert_array_equal(result, int64_result(case))
+        if HAS_EXACT_ONNX_RUNTIME:
+            np.testing.assert_array_equal(result, onnx_runtime_result(case))
 
 
 def tuned_candidate(workload: Workload, target: Target, seed: int) -> Candidate:

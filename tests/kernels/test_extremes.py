@@ -1,6 +1,7 @@
 """Where int8 arithmetic usually goes wrong: the ends of the ranges, ties, long sums, and awkward memory."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +55,7 @@ def test_every_zero_point_gives_the_exact_result(workload: Workload, data_dtype:
     kernel = default_kernel(workload)
     case = random_case(workload, 3)
     for step in range(256):
-        points = {"data_zero_point": RANGE[data_dtype][0] + step, "out_zero_point": RANGE[out_dtype][1] - step}
-        moved = replace(case, **points)
+        moved = replace(case, data_zero_point=RANGE[data_dtype][0] + step, out_zero_point=RANGE[out_dtype][1] - step)
         np.testing.assert_array_equal(moved.run(kernel), int64_result(moved))
 
 
@@ -99,7 +99,7 @@ def test_ties_are_rounded_to_the_even_neighbour(isa: Isa, out_dtype: str) -> Non
     ],
 )
 @pytest.mark.parametrize("data_dtype", ["uint8", "int8"])
-def test_the_deepest_reductions_do_not_overflow(shape: dict, data_dtype: str) -> None:
+def test_the_deepest_reductions_do_not_overflow(shape: dict[str, Any], data_dtype: str) -> None:
     workload = Workload(batch=1, out_channels=5, data_dtype=data_dtype, out_dtype="int32", bias=False, **shape)
     kernel = default_kernel(workload)
     low, high = RANGE[data_dtype]
@@ -128,7 +128,7 @@ def test_data_may_start_at_any_address(workload: Workload, data_dtype: str) -> N
 
 @pytest.mark.parametrize("offset", [1, 4, 62])
 @KINDS
-def test_int32_results_may_start_at_any_address_too(workload: Workload, offset: int) -> None:
+def test_int32_results_may_start_at_any_address(workload: Workload, offset: int) -> None:
     workload = of_types(workload, "uint8", "int32")
     case = random_case(workload, 7)
     expected = int64_result(case)

@@ -71,7 +71,7 @@ def test_packing_copies_the_constants(kernel: Kernel) -> None:
     np.testing.assert_array_equal(packed(case.data), int64_result(case))
 
 
-def test_two_packed_convolutions_of_one_kernel_do_not_meet(kernel: Kernel) -> None:
+def test_two_packed_convolutions_of_one_kernel_do_not_disturb_each_other(kernel: Kernel) -> None:
     first, second = random_case(CONV, 3), random_case(CONV, 4)
     packed = [
         kernel.pack(case.weight, case.bias, case.scale, case.data_zero_point, case.out_zero_point)
@@ -86,7 +86,7 @@ def test_several_threads_may_call_one_packed_convolution(kernel: Kernel) -> None
     case = random_case(CONV, 5)
     packed = kernel.pack(case.weight, case.bias, case.scale, case.data_zero_point, case.out_zero_point)
     expected = int64_result(case)
-    wrong = []
+    wrong: list[int] = []
 
     def call() -> None:
         out = np.empty_like(expected)
@@ -115,10 +115,10 @@ class Exchanged:
 
 def test_arrays_of_other_libraries_are_taken(kernel: Kernel) -> None:
     case = random_case(CONV, 6)
-    packed = kernel.pack(
-        Exchanged(case.weight), Exchanged(case.bias), case.scale, case.data_zero_point, case.out_zero_point
-    )
-    np.testing.assert_array_equal(packed(Exchanged(case.data)), int64_result(case))
+    exchanged: list[Any] = [Exchanged(array) for array in (case.weight, case.bias_or_zeros, case.data)]
+    weight, bias, data = exchanged
+    packed = kernel.pack(weight, bias, case.scale, case.data_zero_point, case.out_zero_point)
+    np.testing.assert_array_equal(packed(data), int64_result(case))
 
 
 WRONG_CONSTANTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -88,7 +88,7 @@ def test_a_kind_of_work_has_a_structured_space_whose_inner_loop_is_dot_products(
 
 @pytest.mark.parametrize("isa", VNNI)
 @pytest.mark.parametrize("kind", ["3x3", "3 input channels, 7x7", "depthwise 3x3"])
-def test_so_it_has_on_many_threads(kind: str, isa: Isa) -> None:
+def test_a_structured_space_multiplies_with_dot_products_on_many_threads_too(kind: str, isa: Isa) -> None:
     family, workload = KINDS[kind]
     space, target = space_of(workload, isa), Target(isa=isa, threads=8)
     assert space.name == f"{family}_{isa}"

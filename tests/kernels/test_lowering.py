@@ -25,5 +25,5 @@ def test_register_tiles_are_not_allocated_at_run_time(workload: Workload, thread
 
 
 @pytest.mark.parametrize("workload", [PADDED, DEPTHWISE], ids=lambda w: w.name)
-def test_only_the_staged_input_is(workload: Workload) -> None:
+def test_only_the_staged_input_is_allocated_at_run_time(workload: Workload) -> None:
     assert allocations(default_kernel(workload)) == 1

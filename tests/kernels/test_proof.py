@@ -65,7 +65,7 @@ def test_a_kernel_holds_no_instruction_of_a_stronger_path_and_none_that_saturate
 
 
 @pytest.mark.parametrize("isa", [Isa.AVX512_VNNI, Isa.AVX_VNNI])
-def test_a_kernel_of_the_generic_space_says_that_it_has_none(isa: Isa) -> None:
+def test_a_kernel_of_the_generic_space_counts_no_dot_products(isa: Isa) -> None:
     target = Target(isa=isa)
     candidate = default_candidate(DENSE, space_named("generic"), target)
     proof = prove(assembly(build(DENSE, target, candidate)), isa)
@@ -110,7 +110,7 @@ def test_each_instruction_counts_for_the_innermost_loop_around_it() -> None:
     assert proof.dot_products_in_kernel == 4
 
 
-def test_code_without_a_loop_is_counted_as_it_stands() -> None:
+def test_the_instructions_of_code_without_a_loop_are_counted_as_they_stand() -> None:
     straight = re.sub(r"\tj.*\n", "", NESTED)
     proof = prove(straight, Isa.AVX512_VNNI)
     assert (proof.dot_products, proof.in_loop) == (4, False)

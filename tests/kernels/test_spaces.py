@@ -96,7 +96,7 @@ def test_every_register_tile_fits_the_register_file(workload: Workload, threads:
 
 @EACH_WORKLOAD
 @pytest.mark.parametrize("threads", [1, 2])
-def test_no_two_choices_are_the_same_candidate(workload: Workload, threads: int) -> None:
+def test_no_two_choices_of_a_workload_give_the_same_trace(workload: Workload, threads: int) -> None:
     target = Target(isa=TARGET.isa, threads=threads)
     space = structured(workload)
     choices = space.candidates(workload, target)
@@ -105,7 +105,7 @@ def test_no_two_choices_are_the_same_candidate(workload: Workload, threads: int)
 
 
 @EACH_WORKLOAD
-def test_every_choice_has_as_many_features(workload: Workload) -> None:
+def test_all_choices_of_a_workload_have_as_many_features(workload: Workload) -> None:
     space = structured(workload)
     features = [space.features(workload, TARGET, choice) for choice in space.candidates(workload, TARGET)]
     assert len({len(each) for each in features}) == 1
@@ -126,7 +126,7 @@ def test_the_trace_derived_from_a_choice_replays_to_the_same_code(workload: Work
         assert trace_of(replayed) == trace_of(derived)
 
 
-def test_a_default_schedule_of_the_generic_space_replays_too() -> None:
+def test_the_default_schedule_of_the_generic_space_replays_to_the_same_code() -> None:
     space = GenericSpace()
     schedule = Schedule(definition(space.name, DEPTHWISE))
     space.schedule_default(schedule, DEPTHWISE, TARGET)
@@ -136,7 +136,7 @@ def test_a_default_schedule_of_the_generic_space_replays_too() -> None:
 
 @RUNS_VNNI
 @EACH_WORKLOAD
-def test_every_choice_is_exact(workload: Workload) -> None:
+def test_every_choice_of_a_register_tile_is_exact(workload: Workload) -> None:
     space = structured(workload)
     case = random_case(workload, 2)
     expected = int64_result(case)
@@ -221,7 +221,7 @@ def test_a_layout_never_falls_back_to_the_generic_space_where_nhwc_does_not(isa:
 
 
 @pytest.mark.parametrize("isa", list(Isa))
-def test_code_is_generated_for_isa_paths_that_this_host_lacks(isa: Isa) -> None:
+def test_code_is_generated_for_every_isa_path_whether_or_not_this_host_has_it(isa: Isa) -> None:
     workload = WORKLOADS["odd channels"]
     space = space_of(workload, isa)
     schedule = Schedule(definition(space.name, workload))
@@ -263,7 +263,7 @@ def test_two_threads_do_not_split_the_channels_of_a_pixel_inside_few_cache_lines
 
 @RUNS_VNNI
 @EACH_WORKLOAD
-def test_the_dot_product_instruction_is_in_the_code(workload: Workload) -> None:
+def test_the_default_kernel_of_a_structured_space_holds_the_dot_product_instruction(workload: Workload) -> None:
     kernel = default_kernel(workload, Isa.AVX512_VNNI)
     assert "vpdpbusd" in kernel.module.inspect_source("asm")
 
@@ -275,14 +275,14 @@ def test_spaces_are_found_by_their_names() -> None:
 
 
 @pytest.mark.parametrize("isa", host_isas())
-def test_small_planes_of_a_pointwise_first_layer_leave_whole(isa: Isa) -> None:
+def test_a_pointwise_first_layer_with_small_planes_is_exact(isa: Isa) -> None:
     shape = {"batch": 2, "in_channels": 1, "height": 8, "width": 8, "out_channels": 256, "kernel_size": (1, 1)}
     case = random_case(Workload.model_validate({**shape, "layout": "NCHW"}), 12)
     np.testing.assert_array_equal(case.run(default_kernel(case.workload, isa)), int64_result(case))
 
 
 @pytest.mark.parametrize("dilation", [(40, 1), (1, 60)])
-def test_kernels_with_far_taps_are_not_unrolled(dilation: tuple[int, int]) -> None:
+def test_depthwise_kernels_with_far_taps_are_left_to_the_grouped_space(dilation: tuple[int, int]) -> None:
     size = {"height": 90, "width": 130, "kernel_size": (3, 3), "padding": (1, 1, 1, 1)}
     workload = depthwise(24, 8, dilation=dilation, stride=(2, 2), **size)
     assert space_of(workload, TARGET.isa).name == "grouped_avx512_vnni"

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,valid-type"
 """The pool of threads that kernels share: the same results however many there are, and whoever else calls."""
 
 import os
@@ -16,8 +17,8 @@ import tvm
 from tvm.script import tirx as T  # noqa: N812
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.isa.host import host_isas
 from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.kernel import PackedConv
 from tilewright_kernels.runtime.thread_pool import MOST_THREADS, set_threads
 
@@ -81,7 +82,7 @@ def move_threads(threads: set[int], cores: set[int]) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-def test_any_number_of_threads_gives_the_same(threads: int) -> None:
+def test_any_number_of_threads_gives_the_same_result(threads: int) -> None:
     case = random_case(CONV, threads)
     conv = packed(case, threads)
     for _ in range(50):
@@ -127,7 +128,7 @@ def test_modules_of_others_keep_the_threads_of_tvm() -> None:
     assert theirs & ours <= {threading.get_native_id()}
 
 
-def test_callers_on_several_threads_do_not_meet() -> None:
+def test_callers_on_several_threads_do_not_disturb_each_other() -> None:
     cases = [random_case(CONV, seed) for seed in range(4)]
     convs = [packed(case, threads) for case, threads in zip(cases, (1, 2, 3, 3), strict=True)]
     expected = [int64_result(case) for case in cases]
@@ -172,7 +173,7 @@ def exit_code(child: int, seconds: float) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_no_call_is_missed_while_members_fall_asleep() -> None:
+def test_no_call_is_missed_while_threads_of_the_pool_fall_asleep() -> None:
     case = random_case(CONV, 7)
     conv, expected = packed(case), int64_result(case)
     random = np.random.default_rng(7)
@@ -199,7 +200,7 @@ kernel.pack(np.ones(workload.weight_shape, np.int8))(np.ones(workload.input_shap
         assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_idle_members_sleep_and_wake() -> None:
+def test_idle_threads_of_the_pool_sleep_and_wake() -> None:
     case = random_case(CONV, 6)
     conv, expected = packed(case), int64_result(case)
     for _ in range(5):

@@ -38,6 +38,23 @@ def test_every_trace_that_metaschedule_breeds_is_read(workload: Workload, thread
         assert trace_of(scheduled(workload, target, GenericTrace(trace=stored))) == stored
 
 
+FUSE_ONE = [
+    ["GetSBlock", [], ["root", "main"], ["b0"]],
+    ["Annotate", ["b0", 64], ["meta_schedule.vectorize"], []],
+    ["GetSBlock", [], ["requantise", "main"], ["b1"]],
+    ["GetLoops", ["b1"], [], ["l2", "l3", "l4", "l5"]],
+    ["Fuse", ["l5"], [1], ["l6"]],
+    ["Vectorize", ["l6"], [], []],
+]
+"""MetaSchedule fuses single loops, and TVM does it in place once the block around them was copied."""
+
+
+def test_a_schedule_changes_nothing_for_the_next_one_of_its_workload() -> None:
+    before = definition("generic", CONV).script()
+    scheduled(CONV, host_target(), GenericTrace(trace=[FUSE_ONE, []]))
+    assert definition("generic", CONV).script() == before
+
+
 ODD: dict[str, Any] = {
     "a decision without its instruction, which would end the process": [[], [[5, 1]]],
     "an unknown instruction": [[["Tensorize", ["b0"], ["dot", True], []]], []],
@@ -75,5 +92,6 @@ def test_a_trace_is_refused_before_tvm_parses_it(trace: Any, monkeypatch: pytest
     target = host_target()
     with pytest.raises(ForeignSchedule):
         scheduled(CONV, target, GenericTrace.model_construct(trace=trace))
+    published: dict[str, Any] = {"id": 1, "choice": None, "trace": trace}
     with pytest.raises(ForeignSchedule):
-        load_kernel(CONV, target, Schedule.model_construct(id=1, choice=None, trace=trace))
+        load_kernel(CONV, target, Schedule.model_construct(**published))

@@ -30,7 +30,7 @@ def sums(isa: Isa, **fields: Any) -> int:
     return loops_of(like_small(**fields), DOTS[isa]).parts
 
 
-def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
+def test_an_output_is_two_sums_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
     assert sums(Isa.AVX_VNNI) == 2
     assert sums(Isa.AVX_VNNI, width=8) == 1
     assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one quad cannot be cut in two"
@@ -40,7 +40,7 @@ def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
 
 @RUNS_AVX_VNNI
 @pytest.mark.parametrize("threads", [1, 2])
-def test_every_choice_is_exact(threads: int) -> None:
+def test_every_choice_whose_outputs_are_two_sums_is_exact(threads: int) -> None:
     target = Target(isa=Isa.AVX_VNNI, threads=threads)
     space = space_of(SMALL, target.isa)
     assert isinstance(space, StructuredSpace)
@@ -63,7 +63,7 @@ def test_every_choice_is_exact(threads: int) -> None:
     ],
     ids=str,
 )
-def test_they_pass_the_gate_in_every_kind_of_work(fields: dict[str, Any]) -> None:
+def test_outputs_of_two_sums_are_verified_in_every_kind_of_work(fields: dict[str, Any]) -> None:
     workload = like_small(**fields)
     target = Target(isa=Isa.AVX_VNNI)
     assert sums(Isa.AVX_VNNI, **fields) == 2

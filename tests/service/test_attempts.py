@@ -1,13 +1,14 @@
 from collections.abc import Iterator
 
 import pytest
-from in_thread import ServiceInThread
-from stand_in import HOST, invented_publication, invented_record
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Failed, Finished, Interrupted, RecordBatch, Renewal, Start, WorkloadOutcome
 from tilewright.contract.target import Isa
 from tilewright.errors import InvalidRequest, ScheduleChanged, StaleAttempt, Unauthorized
+
+from .in_thread import ServiceInThread
+from .stand_in import HOST, invented_publication, invented_record
 
 START = Start(host=HOST)
 
@@ -36,7 +37,7 @@ def test_a_brief_takes_off_what_earlier_attempts_have_done(service: ServiceInThr
     assert [each.trials for each in brief.workloads] == [7]
 
 
-def test_a_wrong_token_opens_nothing(service: ServiceInThread, attempt: AttemptClient) -> None:
+def test_a_wrong_token_of_an_attempt_opens_nothing(service: ServiceInThread, attempt: AttemptClient) -> None:
     impostor = AttemptClient(attempt.order.model_copy(update={"token": "guessed"}), patience_seconds=0)
     with pytest.raises(Unauthorized):
         impostor.renew(Renewal())
@@ -183,5 +184,5 @@ def test_hosts_that_measured_are_listed(service: ServiceInThread, attempt: Attem
 
 def test_the_token_of_an_attempt_is_not_in_the_database(service: ServiceInThread, attempt: AttemptClient) -> None:
     with service.database.reading() as session:
-        dump = "\n".join(session.connection().connection.iterdump())  # type: ignore[attr-defined]
+        dump = "\n".join(session.connection().connection.iterdump())
     assert attempt.order.token not in dump

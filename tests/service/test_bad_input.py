@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_thread import ServiceInThread, serving
 from pydantic import SecretStr
-from running import workload
 
 from tilewright_service.settings import Settings
+
+from .in_thread import ServiceInThread, serving
+from .running import workload
 
 JSON = {"Content-Type": "application/json"}
 
@@ -104,7 +105,9 @@ def test_a_body_of_20_mb_is_too_large(service: ServiceInThread, is_chunked: bool
         ("/v1/jobs?cursor=-1", 422),
     ],
 )
-def test_a_bad_address_is_a_problem(service: ServiceInThread, path: str, status: int) -> None:
+def test_a_wrong_path_or_query_is_answered_with_a_problem_document(
+    service: ServiceInThread, path: str, status: int
+) -> None:
     problem(service.http.get(path), status)
 
 

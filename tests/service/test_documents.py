@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from stand_in import HOST, invented_choice, invented_publication, invented_record
-
 from tilewright.contract.attempts import History, KnownRecord, NeighbourRecord
 from tilewright.contract.candidates import GenericTrace, candidate_fields
 from tilewright.contract.hosts import Host
@@ -12,6 +10,8 @@ from tilewright.contract.pages import Page
 from tilewright.contract.records import FailedRecord, FailureKind, Record, RecordState
 from tilewright.contract.workload import Workload
 from tilewright_service.documents import document_of, join, page, pick, with_fields
+
+from .stand_in import HOST, invented_choice, invented_publication, invented_record
 
 SERVICE = Path(__file__).parents[2] / "service"
 WORKLOAD = Workload(in_channels=8, batch=1, height=8, width=8, out_channels=8, kernel_size=(1, 1))

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import RunningService
-from stand_in import CRASHES, HANGS, IGNORES_CANCEL
+
+from .running import CANCEL_SECONDS, RunningService
+from .stand_in import CRASHES, HANGS, IGNORES_CANCEL
+
+MOST_CPU = 0.05
+"""Of a core, for a service and its worker that have nothing to do; it is some 0.005."""
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    service = RunningService(tmp_path_factory.mktemp("faults") / "data")
+    service = RunningService(tmp_path_factory.mktemp("faults"))
     yield service
     service.stop()
 
@@ -86,15 +90,17 @@ def test_a_job_whose_attempts_bring_nothing_fails_and_says_why(service: RunningS
 
 
 @pytest.mark.parametrize("height", [25, HANGS, IGNORES_CANCEL])
-def test_a_cancelled_job_ends_within_seven_seconds_and_keeps_its_records(service: RunningService, height: int) -> None:
+def test_a_cancelled_job_ends_soon_after_its_attempt_should_have_and_keeps_its_records(
+    service: RunningService, height: int
+) -> None:
     job = service.submit(height=height, trials=1000)
     service.attempt_process()
     if height != HANGS:
         service.wait_for(job["id"], "running", trials=2)
     started = time.monotonic()
     service.http.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
-    job = service.wait_for(job["id"], "cancelled", seconds=7)
-    assert time.monotonic() - started < 7
+    job = service.wait_for(job["id"], "cancelled")
+    assert time.monotonic() - started < CANCEL_SECONDS + 3
     assert len(candidates(service, job["id"])) == min(job["progress"]["trials"], 200)
 
 
@@ -116,18 +122,24 @@ def test_a_job_for_more_cores_than_there_are_waits_and_says_so(service: RunningS
     assert "more threads than" in waiting["reason"]
 
 
-def test_the_service_is_small_and_idles(service: RunningService) -> None:
-    process = psutil.Process(service.process.pid)
-    worker = service.worker_process()
+def test_the_service_is_small_and_idle(service: RunningService) -> None:
+    served = psutil.Process(service.process.pid)
+    processes = [served, service.worker_process()]
+    deadline = time.monotonic() + 20  # for what earlier tests have left to be cleared away
+    while (used := cpu_seconds_of_a_second(processes)) > MOST_CPU and time.monotonic() < deadline:
+        pass
+    assert used <= MOST_CPU
+    assert served.memory_info().rss < 150e6
+
+
+def cpu_seconds_of_a_second(processes: list[psutil.Process]) -> float:
+    """That they use together."""
+    before = [sum(each.cpu_times()[:2]) for each in processes]
     time.sleep(1)
-    before = [sum(each.cpu_times()[:2]) for each in (process, worker)]
-    time.sleep(2)
-    after = [sum(each.cpu_times()[:2]) for each in (process, worker)]
-    print([(b - a) / 2 for a, b in zip(before, after, strict=True)], process.memory_info().rss / 1e6)
-    assert process.memory_info().rss < 150e6
+    return sum(sum(each.cpu_times()[:2]) for each in processes) - sum(before)
 
 
-def test_data_is_private(service: RunningService) -> None:
+def test_the_files_of_a_service_are_private(service: RunningService) -> None:
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in service.data_dir.iterdir()}
     assert oct(Path(service.data_dir).stat().st_mode & 0o777) == "0o700"
     assert set(modes.values()) == {"0o600"}

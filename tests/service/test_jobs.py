@@ -1,5 +1,5 @@
-from in_thread import ServiceInThread
-from running import workload
+from .in_thread import ServiceInThread
+from .running import workload
 
 
 def test_a_job_is_queued_and_can_be_read(service: ServiceInThread) -> None:

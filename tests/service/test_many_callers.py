@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.callers import ASK, ATTEMPTS, STRANGERS, Service, called, claimed
+from bench.callers import ASK, STRANGERS, load_service
 
 SECONDS = 4.0
 LEASE_SECONDS = 10.0
@@ -15,9 +15,7 @@ def test_two_hundred_callers_are_answered_and_attempts_keep_their_leases(
     tmp_path: Path, kinds: tuple[str, ...]
 ) -> None:
     """The figures of a quiet machine are those of `bench/callers.py`."""
-    with Service(tmp_path) as service:
-        orders = claimed(service.database, service.url, ATTEMPTS)
-        tally = called(service.url, orders, kinds, 200, SECONDS)
+    tally = load_service(tmp_path, kinds, SECONDS)
     assert tally.failures == {}
     assert {key.rpartition(" ")[0] for key in tally.statuses} == {"attempt", *kinds}
     assert tally.quantile(0.99) < LEASE_SECONDS / 5

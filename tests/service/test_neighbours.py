@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from in_thread import ServiceInThread
-from running import workload
-from stand_in import HOST, invented_choice, invented_record
-
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Finished, Neighbour, RecordBatch, Start
 from tilewright.contract.candidates import GenericTrace, candidate_fields
 from tilewright.contract.records import FailureKind, NewRecord, RecordState, parse_record
 from tilewright.contract.target import Isa, Target
 from tilewright_service.store import neighbours as store
+
+from .in_thread import ServiceInThread
+from .running import workload
+from .stand_in import HOST, invented_choice, invented_record
 
 START = Start(host=HOST)
 
@@ -65,13 +65,13 @@ def test_the_nearest_workloads_come_first_and_their_best_records(service: Servic
     assert {record.choice.space for record in neighbours[0].records} == {"invented"}
 
 
-def test_choices_are_told_as_they_are_stored(service: ServiceInThread) -> None:
+def test_choices_of_neighbours_are_told_as_they_are_stored(service: ServiceInThread) -> None:
     measured(service, 60, 1)
     [neighbour] = told(service)
     assert neighbour.records[0].choice == invented_choice(1)
 
 
-def test_traces_of_the_generic_space_stay_behind(service: ServiceInThread) -> None:
+def test_neighbours_bring_no_traces_of_the_generic_space(service: ServiceInThread) -> None:
     trace = [[["SamplePerfectTile", ["l1"], [2, 32], ["v1", "v2"]]], [[0, [4, 2]]]]
     measured(service, 60, 1, **candidate_fields(GenericTrace(trace=trace)))
     assert told(service) == []
@@ -93,12 +93,12 @@ def test_records_of_another_host_class_path_or_number_of_threads_are_not_told(se
 
 def test_failures_teach_nothing_across_workloads(service: ServiceInThread) -> None:
     nothing = dict.fromkeys(("latency_us", "spread_us", "slowdown"))
-    failed = {**nothing, "state": RecordState.FAILED, "latencies_us": [], "failure": FailureKind.CRASH}
+    failed: dict[str, Any] = {**nothing, "state": RecordState.FAILED, "latencies_us": [], "failure": FailureKind.CRASH}
     measured(service, 60, 1, 2, **failed)
     assert told(service) == []
 
 
-def test_however_much_is_known_the_answer_is_bounded(service: ServiceInThread) -> None:
+def test_an_attempt_is_told_of_a_bounded_number_of_neighbours_and_records(service: ServiceInThread) -> None:
     for height in range(20, 20 + store.NEAREST + 3):
         measured(service, height, 1)
     measured(service, 60, *range(store.RECORDS_OF_EACH + 9))
@@ -109,7 +109,7 @@ def test_however_much_is_known_the_answer_is_bounded(service: ServiceInThread) -
     assert [record.latency_us for record in neighbours[0].records] == best
 
 
-def test_who_does_not_ask_is_not_told(service: ServiceInThread) -> None:
+def test_an_attempt_that_does_not_ask_for_neighbours_is_told_of_none(service: ServiceInThread) -> None:
     measured(service, 60, 1)
     service.submit(64)
     attempt = service.begin_attempt(START)

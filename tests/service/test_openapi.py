@@ -3,12 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from in_thread import ServiceInThread
-from stand_in import HOST
-
 from tilewright.contract.attempts import Start
 from tilewright.contract.events import EVENTS
 from tilewright_service.openapi import PATH, render
+
+from .in_thread import ServiceInThread
+from .stand_in import HOST
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 12

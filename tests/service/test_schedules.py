@@ -1,11 +1,14 @@
+from typing import Any
+
 import pytest
-from in_thread import ServiceInThread
-from running import workload
-from stand_in import HOST, PROOF, invented_publication
 
 from tilewright.contract.attempts import Start
 from tilewright.contract.schedules import ScheduleDetail
 from tilewright.contract.workload import Workload
+
+from .in_thread import ServiceInThread
+from .running import workload
+from .stand_in import HOST, PROOF, invented_publication
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def test_a_lookup_answers_in_the_order_of_the_question(service: ServiceInThread,
 
 
 @pytest.mark.parametrize("narrowed", [{"isa": "avx2"}, {"host_class": "another"}, {"threads": 2}])
-def test_a_lookup_can_be_narrowed(service: ServiceInThread, schedule_id: int, narrowed: dict[str, object]) -> None:
+def test_a_lookup_can_be_narrowed(service: ServiceInThread, schedule_id: int, narrowed: dict[str, Any]) -> None:
     question = {"workloads": [workload()], **narrowed}
     assert service.http.post("/v1/schedules/lookup", json=question).json() == {"items": [None]}
     assert service.http.get("/v1/schedules", params=narrowed).json()["items"] == []

@@ -6,7 +6,7 @@ import numpy as np
 
 from tilewright.contract.workload import Workload
 from tilewright_tuning.trials import Trial
-from tilewright_worker import attempt
+from tilewright_worker.__main__ import main
 from tilewright_worker.attempt import Attempt
 
 store_trial = Attempt._store_trial
@@ -20,4 +20,4 @@ def raise_in_first_attempt(self: Attempt, workload: Workload, trial: Trial) -> N
 
 if __name__ == "__main__":
     Attempt._store_trial = raise_in_first_attempt  # type: ignore[method-assign]
-    sys.exit(attempt.main())
+    sys.exit(main())

@@ -5,14 +5,14 @@ from pathlib import Path
 from tilewright.contract.events import RequeuedEvent
 
 from .examples import dense
-from .service_process import running_service
+from .tuning_service import TuningService
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_value_error_in_an_attempt_is_a_crash_with_its_traceback_in_the_log_and_a_retry(tmp_path: Path) -> None:
     module = {"TILEWRIGHT_ATTEMPT_MODULE": "tests.system.confused_attempt", "PYTHONPATH": str(ROOT)}
-    with running_service(tmp_path, **module) as service:
+    with TuningService(tmp_path, **module) as service:
         job = service.hub.submit(dense(), trials=3).wait(timeout=60)
         [requeued] = [event for event in service.hub.client.events(job.id) if isinstance(event, RequeuedEvent)]
         assert job.attempt == 2

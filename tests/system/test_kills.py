@@ -1,29 +1,26 @@
-"""kill -9 at random instants of a job of 40 trials; `bench/kills.py` does the same ten times each."""
+"""kill -9 on the way of a job of 40 trials; `make soak` kills at random instants of thirty jobs."""
 
-import random
 import time
 from pathlib import Path
 
-import pytest
-
-from .kill_round import VICTIMS, play
-from .service_process import ServiceProcess, running_service
-
-LATEST_SECONDS = 8.0
-"""By then a job has started, and is not yet done."""
+from .kill_round import Strike, play
+from .tuning_service import TuningService
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_a_job_ends_well_when_something_is_killed(service: ServiceProcess, victim: str) -> None:
-    delay_seconds = random.uniform(0, LATEST_SECONDS)
-    print(f"kills the {victim} after {delay_seconds:.2f} s")
-    outcome = play(service, 10 + list(VICTIMS).index(victim), victim, delay_seconds)
-    assert outcome.struck
+def test_a_job_whose_attempt_worker_and_server_are_killed_ends_well(service: TuningService) -> None:
+    strikes = [
+        Strike("attempt", after_records=5),
+        Strike("worker", after_records=15),  # the end of the first workload is near
+        Strike("server", after_records=25),
+    ]
+    outcome = play(service, 10, *strikes)
+    assert outcome.struck == len(strikes)
+    assert outcome.attempts > len(strikes)
     assert outcome.faults == []
 
 
 def test_a_worker_that_is_killed_again_comes_back_again(tmp_path: Path) -> None:
-    with running_service(tmp_path, DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="2s") as service:
+    with TuningService(tmp_path, DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="2s") as service:
         assert service.kill_worker()
         remembered = time.monotonic() + 2
         assert comes_back(service)
@@ -32,7 +29,7 @@ def test_a_worker_that_is_killed_again_comes_back_again(tmp_path: Path) -> None:
         assert comes_back(service)
 
 
-def comes_back(service: ServiceProcess, seconds: float = 8) -> bool:
+def comes_back(service: TuningService, seconds: float = 8) -> bool:
     deadline = time.monotonic() + seconds
     time.sleep(1)  # for the loss to be seen, and what comes of it
     while not service.has_worker() and time.monotonic() < deadline:

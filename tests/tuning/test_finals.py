@@ -14,6 +14,8 @@ from tilewright_tuning.verification import Mismatch
 
 from .examples import DENSE, SEGFAULTS, TARGET, tiled
 
+pytestmark = pytest.mark.alone
+
 EXACT = Verification(reference="none", inputs=["none"], elements=1)
 COUNT = Proof(
     instruction="vpdpbusd", register_bits=512, dot_products=1, instructions=2, in_loop=True, dot_products_in_kernel=1

@@ -27,6 +27,8 @@ from tilewright_tuning.trials import PAUSE_SECONDS, TRIES, Measured, run_trials
 
 from .examples import DENSE, TARGET, good_candidate, tiled
 
+pytestmark = pytest.mark.alone
+
 WITH_RESIDUAL = DENSE.model_copy(update={"residual": True})
 STEADY = Measurement([100.0] * 7, 10.0)
 SPIN = "import os, sys\nos.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(',')})\nwhile True: pass"
@@ -66,7 +68,7 @@ def test_threads_that_share_a_kernel_have_a_core_each() -> None:
     assert {frozenset({core}) for core in cores[:2]} <= set(map(frozenset, allowed))
 
 
-def test_the_pace_is_against_the_best_so_far() -> None:
+def test_a_slowdown_is_measured_against_the_fastest_canary_so_far() -> None:
     pace, slowdowns = Pace(), list[float]()
     for canary_us in (10.0, 8.0, 12.0):
         measurement = replace(STEADY, canary_us=canary_us)
@@ -83,7 +85,7 @@ def test_a_slow_canary_or_a_wide_spread_makes_a_measurement_suspect() -> None:
     assert not is_suspect(Measurement([100.0], 10.0), 1.0, best_us=100)
 
 
-def test_what_cannot_become_the_best_is_not_suspect() -> None:
+def test_a_measurement_that_cannot_become_the_best_is_not_suspect() -> None:
     """Unless it is slow because the core was: then it may well be the best."""
     best_us = 100 / NEAR * 0.99
     assert not is_suspect(STEADY, 1 + DRIFT / 2, best_us)

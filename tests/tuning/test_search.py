@@ -33,6 +33,10 @@ def proposals(search: Search) -> list[Candidate]:
     return list(iter(search.propose, None))
 
 
+def first_proposals(search: Search, count: int) -> list[Candidate]:
+    return list(islice(iter(search.propose, None), count))
+
+
 def known(candidate: Candidate, latency_us: float | None) -> KnownRecord:
     state = RecordState.FAILED if latency_us is None else RecordState.MEASURED
     return KnownRecord(**candidate_fields(candidate), state=state, latency_us=latency_us)
@@ -129,10 +133,10 @@ def test_an_evolutionary_search_proposes_nothing_twice() -> None:
 
 def test_a_resumed_evolutionary_search_proposes_nothing_that_is_known() -> None:
     first = EvolutionarySearch(GROUPED, TARGET, [], seed=0)
-    candidates = list(islice(iter(first.propose, None), 24))
+    candidates = first_proposals(first, 24)
     history = [known(candidate, None if index % 5 == 0 else 50.0 + index) for index, candidate in enumerate(candidates)]
     second = EvolutionarySearch(GROUPED, TARGET, history, seed=0)
-    fresh = list(islice(iter(second.propose, None), 24))
+    fresh = first_proposals(second, 24)
     assert len({candidate.id for candidate in (*candidates, *fresh)}) == 48
 
 
@@ -147,5 +151,5 @@ def test_a_known_trace_that_does_not_apply_any_more_is_passed_over() -> None:
 
 def test_an_evolutionary_search_of_a_tiny_space_ends() -> None:
     pixel = Workload(batch=1, in_channels=2, height=1, width=1, out_channels=2, kernel_size=(1, 1), groups=2)
-    ids = [candidate.id for candidate in islice(iter(EvolutionarySearch(pixel, TARGET, [], seed=0).propose, None), 200)]
+    ids = [candidate.id for candidate in first_proposals(EvolutionarySearch(pixel, TARGET, [], seed=0), 200)]
     assert 0 < len(ids) == len(set(ids)) < 200

@@ -78,14 +78,14 @@ def test_the_best_choices_of_the_neighbours_come_first_as_they_fit_here() -> Non
     assert choices[0] in first, "one is what the space itself expects"
 
 
-def test_a_factor_that_does_not_divide_here_becomes_the_nearest_that_does() -> None:
+def test_a_factor_that_does_not_divide_the_new_workload_becomes_the_nearest_that_does() -> None:
     seven = Tiling(rows=1, columns=14, blocks=2, order=1, shared=0)
     choices = DENSE.candidates(conv(64, 12, 128), VNNI)
     like = choices[find_nearest(seven, choices)]
     assert like == Tiling(rows=1, columns=12, blocks=2, order=1, shared=0)
 
 
-def test_what_fits_as_it_is_stays_as_it_is() -> None:
+def test_a_choice_that_fits_a_workload_is_projected_to_itself() -> None:
     choices = DENSE.candidates(HERE, VNNI)
     assert [find_nearest(choice, choices) for choice in choices] == list(range(len(choices)))
 

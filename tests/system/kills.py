@@ -1,6 +1,6 @@
 """kill -9 of the attempt, the worker and the server at random instants of jobs of 40 trials.
 
-    python bench/kills.py [--rounds 10] [--seed 0] [--victims attempt worker server]
+    python -m tests.system.kills [--rounds 10] [--seed 0] [--victims attempt worker server]
 
 After each kill, and the restart of a killed server, the job has to finish; every record that was acknowledged before
 has to be there unchanged, none may be doubled, no candidate may have been measured twice, no process may be left over.
@@ -8,14 +8,11 @@ has to be there unchanged, none may be doubled, no candidate may have been measu
 
 import argparse
 import random
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from system.kill_round import VICTIMS, Round, play
-from system.service_process import running_service
+from .kill_round import VICTIMS, Round, Strike, play
+from .tuning_service import TuningService
 
 
 def main() -> int:
@@ -25,8 +22,8 @@ def main() -> int:
     parser.add_argument("--victims", nargs="+", choices=VICTIMS, default=list(VICTIMS))
     options = parser.parse_args()
     instants = random.Random(options.seed)
-    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service:
-        calm = play(service, 0, None, 0)
+    with tempfile.TemporaryDirectory() as folder, TuningService(Path(folder)) as service:
+        calm = play(service, 0)
         print(f"{'victim':8} {'after s':>8} {'records':>8} {'attempts':>9} {'job s':>7}")
         print(line("nobody", None, calm), flush=True)
         failed, number = len(calm.faults), 0
@@ -34,7 +31,7 @@ def main() -> int:
             for _ in range(options.rounds):
                 number += 1
                 after_seconds = instants.uniform(0, calm.seconds * 0.7)
-                outcome = play(service, number, victim, after_seconds)
+                outcome = play(service, number, Strike(victim, after_seconds=after_seconds))
                 if not outcome.struck:
                     outcome.faults.append("the job ended before the kill")
                 print(line(victim, after_seconds, outcome), flush=True)

@@ -1,0 +1,1 @@
+"""Measurements and load tests; run from the root as `python -m bench.<name>`."""

@@ -1,0 +1,137 @@
+"""The one way to start a service in tests and in bench: a process, as people start it, or a thread of this process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+import uvicorn
+
+from tilewright.contract.attempts import LaunchOrder
+from tilewright.contract.workers import AttemptKey, Worker
+from tilewright_service.app import create_app
+from tilewright_service.dispatch.engine import EngineState
+from tilewright_service.settings import Settings
+from tilewright_service.store.database import Database
+from tilewright_service.store.schema import upgrade
+
+STOP_SECONDS = 30.0
+
+
+class DidNotStart(Exception):
+    def __init__(self, exit_code: int, output: str) -> None:
+        super().__init__(f"the service left with {exit_code}: {output}")
+        self.exit_code, self.output = exit_code, output
+
+
+class ServiceProcess:
+    """`tilewright serve` on a free port, with data, logs and core locks under `folder`.
+
+    It knows no `TILEWRIGHT_*` of whoever starts it, but those of `variables`, which may also hold anything else.
+    """
+
+    def __init__(self, folder: Path, python: Path | str = sys.executable, **variables: str) -> None:
+        self.data_dir, self.logs_dir = folder / "data", folder / "logs"
+        self._log = folder / "service.log"
+        self._command = [python, "-m", "tilewright.cli", "serve", "--json"]
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")},
+            "TILEWRIGHT_PORT": "0",
+            "TILEWRIGHT_DATA_DIR": str(self.data_dir),
+            "TILEWRIGHT_LOGS_DIR": str(self.logs_dir),
+            "TILEWRIGHT_LOCKS_DIR": str(folder / "locks"),
+            **variables,
+        }
+        self.start()
+
+    def start(self) -> None:
+        """Returns when it answers, and raises DidNotStart when it ended instead."""
+        with self._log.open("a") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        announcement = self.process.stdout.readline()
+        if not announcement:
+            self.process.communicate()
+            raise DidNotStart(self.process.returncode, self._log.read_text())
+        self.url: str = json.loads(announcement)["url"]
+        # An attempt that outlives the service looks for it where it was.
+        self._environment["TILEWRIGHT_PORT"] = self.url.rpartition(":")[2]
+
+    def stop(self) -> int:
+        """The exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=STOP_SECONDS)
+        return self.process.returncode
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def processes(self, word: str = "") -> list[psutil.Process]:
+        """Descendants that have this in their command line."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if any(word in argument for argument in process.cmdline()):
+                    found.append(process)
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class IdleEngine:
+    """Has a worker, and runs nothing."""
+
+    is_embedded = False
+
+    def launch(self, order: LaunchOrder) -> None:
+        raise AssertionError("nothing is launched here")
+
+    def kill(self, key: AttemptKey) -> None: ...
+
+    def capacity(self) -> Sequence[Worker]:
+        return [Worker(name="idle", hostname="here", cores=2)]
+
+    def close(self) -> None: ...
+
+    def list(self) -> EngineState:
+        return EngineState()
+
+
+@contextmanager
+def service_thread(data_dir: Path, settings: Settings | None = None) -> Iterator[tuple[str, Database]]:
+    """The real application on a real database file, behind a real socket, without anything that runs attempts."""
+    database = Database(f"sqlite:///{data_dir / 'tilewright.db'}")
+    upgrade(database)
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(settings or Settings(), database, IdleEngine())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", database
+    finally:
+        app.state.stopping.set()
+        server.should_exit = True
+        thread.join(timeout=10)
+        database.close()
