@@ -8,7 +8,8 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import group_in, group_out
 from tilewright_kernels.conv2d.divisors import divisors
-from tilewright_kernels.conv2d.tiling import ENOUGH_SUMS, TiledChoices, TiledLoops
+from tilewright_kernels.conv2d.tiled_choices import ENOUGH_SUMS, TiledChoices
+from tilewright_kernels.conv2d.tiling import TiledLoops
 from tilewright_kernels.isa.dots import LANE_BYTES, Dot
 
 MOST_ROW_PIXELS = 128
@@ -16,6 +17,9 @@ MOST_ROW_PIXELS = 128
 
 FEW_REGISTERS = 16
 """Of a path whose tiles may be too small for ENOUGH_SUMS."""
+
+SPLITS = 2
+"""Sums of an output where tiles are too small: seven columns make 14 sums then, which a small register file holds."""
 
 
 class DenseChoices(TiledChoices):
@@ -39,16 +43,16 @@ class DenseChoices(TiledChoices):
 def loops_of(workload: Workload, dot: Dot) -> TiledLoops:
     """A 1x1 convolution without stride or padding is one long row of pixels."""
     groups = workload.groups
-    quads, blocks = ceil(group_in(workload) / dot.products), ceil(group_out(workload) / dot.lanes)
+    k_groups, blocks = ceil(group_in(workload) / dot.products), ceil(group_out(workload) / dot.lanes)
     batch, height, width = workload.batch, workload.height, workload.width
     out_height, out_width = workload.out_height, workload.out_width
     if is_pointwise(workload):
         batch, height, width = pixel_rows(workload)
         out_height, out_width = height, width
-    whole = TiledLoops(batch, groups, height, width, out_height, out_width, quads, blocks, dot.lanes)
-    may_split = dot.accumulates and dot.registers == FEW_REGISTERS and quads % 2 == 0
+    whole = TiledLoops(batch, groups, height, width, out_height, out_width, k_groups, blocks, dot.lanes)
+    may_split = dot.accumulates and dot.registers == FEW_REGISTERS and k_groups % SPLITS == 0
     is_short = may_split and max(map(prod, whole.tiles(dot.registers))) < ENOUGH_SUMS
-    return replace(whole, parts=2) if is_short else whole
+    return replace(whole, splits=SPLITS) if is_short else whole
 
 
 def is_pointwise(workload: Workload) -> bool:

@@ -12,17 +12,8 @@ from tilewright_kernels.conv2d.dense.choices import loops_of, reads_data_directl
 from tilewright_kernels.conv2d.epilogue import added_shape, requantise, residual_addend
 from tilewright_kernels.conv2d.tiling import TiledLoops
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.isa.operands import as_operand
 from tilewright_kernels.layouts.activations import Planes, enter, leave, part, turned_quads
-
-
-def as_operand(element, dtype: str, dot: Dot):
-    """An element of the data as the instruction takes it.
-
-    vsdpbusd multiplies unsigned by signed: int8 data moves up by 128, and the bias takes it back.
-    """
-    if dtype == dot.data_dtype:
-        return element
-    return T.cast(T.cast(element, "int32") + (128 if dot.has_bytes else 0), dot.data_dtype)
 
 
 @dataclass(frozen=True)
@@ -49,7 +40,7 @@ class NhwcArrays:
     @property
     def source_shape(self) -> tuple[int, ...]:
         """Of the staged data."""
-        return self.shape.batch, *self.padded, self.shape.groups, self.shape.channel_quads * self.dot.products
+        return self.shape.batch, *self.padded, self.shape.groups, self.shape.k_groups * self.dot.products
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -95,7 +86,7 @@ class Nchw16cArrays(NhwcArrays):
     def source(self, n, h, w, g, q, i):
         if not reads_data_directly(self.workload, self.dot):
             return super().source(n, h, w, g, q, i)
-        quads, quad = CHANNEL_BLOCK // self.dot.products, g * self.shape.channel_quads + q
+        quads, quad = CHANNEL_BLOCK // self.dot.products, g * self.shape.k_groups + q
         return n, quad // quads, h, w, quad % quads * self.dot.products + i
 
     def block(self, n, h, w, g, b, lane):
@@ -125,7 +116,7 @@ class NchwArrays(NhwcArrays):
     @property
     def source_shape(self) -> tuple[int, ...]:
         (rows, columns), shape = self.padded, self.shape
-        return shape.batch, shape.groups, rows, shape.channel_quads, columns, self.dot.products
+        return shape.batch, shape.groups, rows, shape.k_groups, columns, self.dot.products
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -155,7 +146,7 @@ def dense(workload: Workload, dot: Dot):
     top, left, _, _ = workload.padding
     PH, PW = arrays.padded
     QUAD, operand = dot.products, dot.data_dtype
-    QUADS, BLOCKS, LANES, PARTS = shape.channel_quads, shape.channel_blocks, shape.lanes, shape.parts
+    QUADS, BLOCKS, LANES, PARTS = shape.k_groups, shape.channel_blocks, shape.lanes, shape.splits
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
     whole_blocks, is_nchw = stores_blocks(workload, dot), workload.layout == "NCHW"
     is_direct = reads_data_directly(workload, dot) and workload.layout == "NCHW16c"

@@ -16,7 +16,8 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
-from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
+from tilewright_kernels.conv2d.channels import VECTORS
+from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.vectors import narrowed, places, quads_of
 from tilewright_kernels.layouts.activations import (
@@ -55,7 +56,7 @@ def depthwise(workload: Workload, dot: Dot):
     top, left, bottom, _ = workload.padding
     PH, ROW = top + H + bottom, shape.row_bytes
     LANES, BYTES, QUAD = dot.lanes, dot.macs, dot.products
-    SLOTS, CHANNELS, BLOCKS, QUADS = shape.slots, shape.channels, shape.blocks, shape.quads
+    SLOTS, CHANNELS, BLOCKS, QUADS = shape.segments, shape.channels, shape.blocks, shape.k_groups
     OUTPUTS, GROUPS = shape.outputs, shape.groups
     ZIPPED = QUADS * VECTORS * BYTES
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
@@ -76,7 +77,7 @@ def depthwise(workload: Workload, dot: Dot):
 
     def stage_pixels(source, data, data_zero_point, n, h):
         for slot in range(SLOTS):
-            before = left - slot * shape.stretch * stride
+            before = left - slot * shape.segment_columns * stride
             first, last = (min(max(edge, 0), shape.columns) for edge in (before, before + W))
             place = h * ROW + slot * CHANNELS
             for start, end in ((0, first), (last, shape.columns)):
@@ -136,8 +137,8 @@ def depthwise(workload: Workload, dot: Dot):
         scaled = [each * factor for each, factor in zip(sums, scales, strict=True)]
         results = narrowed(out_dtype, scaled, LANES, output)
         for slot in range(SLOTS):
-            column = slot * shape.stretch + g * OUTPUTS + o
-            if (slot + 1) * shape.stretch <= OW:
+            column = slot * shape.segment_columns + g * OUTPUTS + o
+            if (slot + 1) * shape.segment_columns <= OW:
                 store_channels(out, results, n, h, column, b, slot)
             else:
                 with T.If(column < OW), T.Then():

@@ -11,10 +11,10 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import stores_blocks
-from tilewright_kernels.conv2d.dense.definition import as_operand
 from tilewright_kernels.conv2d.epilogue import added_shape, requantise, residual_addend
 from tilewright_kernels.conv2d.few_channels.choices import RowShape
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.isa.operands import as_operand
 from tilewright_kernels.layouts.activations import Planes, enter, leave
 
 
@@ -36,7 +36,7 @@ def rows(workload: Workload, dot: Dot):
     KH, (SH, SW), DH = workload.kernel_size[0], workload.stride, workload.dilation[0]
     top, _, bottom, _ = workload.padding
     PH, STEP = top + H + bottom, SW * C
-    FIRST, WINDOW, LENGTH, QUADS = row.first, row.window, row.length, row.quads
+    FIRST, WINDOW, LENGTH, QUADS = row.first, row.window, row.length, row.k_groups
     LANES, BLOCKS, QUAD, operand = dot.lanes, -(-OC // dot.lanes), dot.products, dot.data_dtype
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
     whole_blocks, is_nchw = stores_blocks(workload, dot), workload.layout == "NCHW"
@@ -92,12 +92,9 @@ def rows(workload: Workload, dot: Dot):
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
             enter(planes, residual, added, "import_residual")
-        # `split` stands where dense has several sums an output: one space schedules both.
-        for n, h, w, split, b, lane, kh, plane, q, i in T.grid(N, OH, OW, 1, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
+        for n, h, w, b, lane, kh, plane, q, i in T.grid(N, OH, OW, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
             with T.sblock("conv"):
-                vn, vh, vw, _, vb, vl, vkh, vp, vq, vi = T.axis.remap(
-                    "SSSSSSRRRR", [n, h, w, split, b, lane, kh, plane, q, i]
-                )
+                vn, vh, vw, vb, vl, vkh, vp, vq, vi = T.axis.remap("SSSSSRRRR", [n, h, w, b, lane, kh, plane, q, i])
                 T.reads(
                     source[vn, vh * SH + vkh * DH, vp, WINDOW + vw * STEP + vq * QUAD + vi],
                     weight[vb, vkh, vp, vq, vl, vi],
@@ -111,9 +108,9 @@ def rows(workload: Workload, dot: Dot):
         if whole_blocks:
             if is_nchw:
                 result = T.sblock_alloc_buffer(planes.buffer_shape, out_dtype)
-            for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
+            for n, h, w, b, lane in T.grid(N, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
-                    vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
+                    vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
                     T.buffer_store(
                         result if is_nchw else out,
                         requantise(
@@ -129,9 +126,9 @@ def rows(workload: Workload, dot: Dot):
                 leave(planes, result, out)
         else:
             result = T.sblock_alloc_buffer((N, OH, OW, BLOCKS, LANES), out_dtype, scope="local")
-            for n, g, h, w, b, lane in T.grid(N, 1, OH, OW, BLOCKS, LANES):
+            for n, h, w, b, lane in T.grid(N, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):
-                    vn, _, vh, vw, vb, vl = T.axis.remap("SSSSSS", [n, g, h, w, b, lane])
+                    vn, vh, vw, vb, vl = T.axis.remap("SSSSS", [n, h, w, b, lane])
                     result[vn, vh, vw, vb, vl] = requantise(
                         workload,
                         total[vn, vh, vw, vb, vl],
@@ -139,9 +136,9 @@ def rows(workload: Workload, dot: Dot):
                         output,
                         addend(added if is_nchw and workload.residual else residual, addition, vn, vh, vw, vb, vl),
                     )
-            for n, g, h, w, c in T.grid(N, 1, OH, OW, OC):
+            for n, h, w, c in T.grid(N, OH, OW, OC):
                 with T.sblock("store"):
-                    vn, _, vh, vw, vc = T.axis.remap("SSSSS", [n, g, h, w, c])
+                    vn, vh, vw, vc = T.axis.remap("SSSS", [n, h, w, c])
                     out[vn, vh, vw, vc] = result[vn, vh, vw, vc // LANES, vc % LANES]
 
     return main

@@ -11,10 +11,10 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.dense.definition import as_operand
 from tilewright_kernels.conv2d.epilogue import added_shape, requantise, residual_addend
-from tilewright_kernels.conv2d.grouped.choices import LaneShape, loads_vectors, stores_vectors
+from tilewright_kernels.conv2d.grouped.tiling import LaneShape, loads_vectors, stores_vectors
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.isa.operands import as_operand
 from tilewright_kernels.isa.vectors import interleaved, spread
 from tilewright_kernels.layouts.activations import (
     Planes,
@@ -44,7 +44,7 @@ def lanewise(workload: Workload, dot: Dot):
     PH = top + H + bottom
     QUAD, operand = dot.products, dot.data_dtype
     LANES, BLOCKS, BYTES = dot.lanes, shape.blocks, dot.macs
-    OUTPUTS, QUADS, GROUPS, PIXELS = shape.outputs, shape.quads, shape.groups, shape.pixel_step
+    OUTPUTS, QUADS, GROUPS, PIXELS = shape.outputs, shape.k_groups, shape.groups, shape.pixel_step
     GROUP_IN, GROUP_OUT = C // workload.groups, OC // workload.groups
     holds_taps = GROUP_IN == 1
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
