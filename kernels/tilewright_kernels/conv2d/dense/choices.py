@@ -15,6 +15,9 @@ from tilewright_kernels.isa.dots import LANE_BYTES, Dot
 MOST_ROW_PIXELS = 128
 """Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
 
+LEAST_FILLED = 0.5
+"""Of the lanes of a vector, by a group's output channels: with fewer, lanes that have data of their own are faster."""
+
 FEW_REGISTERS = 16
 """Of a path whose tiles may be too small for ENOUGH_SUMS."""
 
@@ -30,7 +33,7 @@ class DenseChoices(TiledChoices):
         self.name = f"dense_{isa.value}"
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
-        return isa is self.isa and (workload.groups == 1 or group_out(workload) >= self.dot.lanes // 2)
+        return isa is self.isa and (workload.groups == 1 or group_out(workload) >= self.dot.lanes * LEAST_FILLED)
 
     def loops(self, workload: Workload) -> TiledLoops:
         return loops_of(workload, self.dot)

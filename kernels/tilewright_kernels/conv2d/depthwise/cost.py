@@ -35,7 +35,7 @@ def features(workload: Workload, target: Target, shape: DepthwiseShape, chunking
         log2(chunking.chunk_rows),
         log2(tile_rows(workload, chunking.chunk_rows) * shape.row_bytes),
         *(float(chunking.order == order) for order in range(len(ORDERS))),
-        float(shape.segments),
+        float(shape.stretches),
         float(shape.outputs),
         float(shape.blocks),
         log2(workload.out_height),

@@ -56,7 +56,7 @@ def depthwise(workload: Workload, dot: Dot):
     top, left, bottom, _ = workload.padding
     PH, ROW = top + H + bottom, shape.row_bytes
     LANES, BYTES, QUAD = dot.lanes, dot.macs, dot.products
-    SLOTS, CHANNELS, BLOCKS, QUADS = shape.segments, shape.channels, shape.blocks, shape.k_groups
+    SLOTS, CHANNELS, BLOCKS, QUADS = shape.stretches, shape.channels, shape.blocks, shape.k_groups
     OUTPUTS, GROUPS = shape.outputs, shape.groups
     ZIPPED = QUADS * VECTORS * BYTES
     data_dtype, out_dtype = workload.data_dtype, workload.out_dtype
@@ -77,7 +77,7 @@ def depthwise(workload: Workload, dot: Dot):
 
     def stage_pixels(source, data, data_zero_point, n, h):
         for slot in range(SLOTS):
-            before = left - slot * shape.segment_columns * stride
+            before = left - slot * shape.stretch_columns * stride
             first, last = (min(max(edge, 0), shape.columns) for edge in (before, before + W))
             place = h * ROW + slot * CHANNELS
             for start, end in ((0, first), (last, shape.columns)):
@@ -137,8 +137,8 @@ def depthwise(workload: Workload, dot: Dot):
         scaled = [each * factor for each, factor in zip(sums, scales, strict=True)]
         results = narrowed(out_dtype, scaled, LANES, output)
         for slot in range(SLOTS):
-            column = slot * shape.segment_columns + g * OUTPUTS + o
-            if (slot + 1) * shape.segment_columns <= OW:
+            column = slot * shape.stretch_columns + g * OUTPUTS + o
+            if (slot + 1) * shape.stretch_columns <= OW:
                 store_channels(out, results, n, h, column, b, slot)
             else:
                 with T.If(column < OW), T.Then():

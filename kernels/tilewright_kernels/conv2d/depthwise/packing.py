@@ -29,7 +29,7 @@ def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[A
 
 
 def in_unpack_order(shape: DepthwiseShape, dot: Dot, channels: Array) -> Array:
-    """(channel, ...) as (block, vector, lane, ...), once for every segment.
+    """(channel, ...) as (block, vector, lane, ...), once for every stretch.
 
     Unpacking works inside parts of LANE_BYTES bytes, of which each vector of sums takes every fourth four.
     """

@@ -13,8 +13,8 @@ ORDERS = (
     ("block", "rows", "groups"),  # one block of channels for all rows of the chunk
 )
 
-SEGMENT_COST = 0.2
-"""What one more segment costs in staging, next to computing with a vector."""
+STRETCH_COST = 0.2
+"""What one more stretch costs in staging, next to computing with a vector."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Chunking:
 
 @dataclass(frozen=True)
 class DepthwiseShape:
-    """A row of outputs is cut into segments, computed side by side: its column = segment * `segment_columns` + group *
+    """A row of outputs is cut into stretches, computed side by side: its column = stretch * `stretch_columns` + group *
     `outputs` + output.
     """
 
-    segments: int
+    stretches: int
     """Of a row; a vector of bytes holds a pixel of each."""
     channels: int
     """Of each pixel in a vector."""
@@ -51,40 +51,40 @@ class DepthwiseShape:
     outputs: int
     """Neighbouring output columns that read the same k groups."""
     groups: int
-    """Of `outputs` columns in a segment."""
-    segment_columns: int
-    """Output columns of a segment; the last segment may stick out."""
+    """Of `outputs` columns in a stretch."""
+    stretch_columns: int
+    """Output columns of a stretch; the last stretch may stick out."""
     columns: int
-    """Columns of pixels that are staged for each segment."""
+    """Columns of pixels that are staged for each stretch."""
 
     @classmethod
     def of(cls, workload: Workload, dot: Dot) -> "DepthwiseShape":
         stride, extent = workload.stride[1], (workload.kernel_size[1] - 1) * workload.dilation[1] + 1
         k_groups = ceil(extent / dot.products)
         outputs = min((k_groups * dot.products - extent) // stride + 1, workload.out_width)
-        segments = min((1, 2, 4), key=lambda count: _row_cost(workload, dot, count, outputs))
-        channels = dot.macs // segments
+        stretches = min((1, 2, 4), key=lambda count: _row_cost(workload, dot, count, outputs))
+        channels = dot.macs // stretches
         blocks = ceil(workload.out_channels / channels)
-        groups = ceil(workload.out_width / (segments * outputs))
+        groups = ceil(workload.out_width / (stretches * outputs))
         columns = groups * outputs
         staged = (columns - 1) * stride + extent
-        return cls(segments, channels, blocks, k_groups, outputs, groups, columns, staged)
+        return cls(stretches, channels, blocks, k_groups, outputs, groups, columns, staged)
 
     @property
     def row_bytes(self) -> int:
         """Of a staged row."""
-        return self.columns * self.blocks * self.segments * self.channels
+        return self.columns * self.blocks * self.stretches * self.channels
 
     def sums(self, rows: int, groups: int) -> int:
         """Vectors of sums of a tile."""
         return VECTORS * rows * groups * self.outputs
 
 
-def _row_cost(workload: Workload, dot: Dot, segments: int, outputs: int) -> float:
-    """Relative work for a row of outputs when a vector holds a pixel of each of so many segments."""
-    blocks = ceil(workload.out_channels / (dot.macs // segments))
-    groups = ceil(workload.out_width / (segments * outputs))
-    return blocks * groups * (1 + SEGMENT_COST * (segments - 1))
+def _row_cost(workload: Workload, dot: Dot, stretches: int, outputs: int) -> float:
+    """Relative work for a row of outputs when a vector holds a pixel of each of so many stretches."""
+    blocks = ceil(workload.out_channels / (dot.macs // stretches))
+    groups = ceil(workload.out_width / (stretches * outputs))
+    return blocks * groups * (1 + STRETCH_COST * (stretches - 1))
 
 
 def tile_rows(workload: Workload, rows: int) -> int:
