@@ -2,6 +2,7 @@
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 ITEM_BYTES = {"uint8": 1, "int8": 1, "int16": 2, "int32": 4, "float32": 4}
 
@@ -23,4 +24,4 @@ def fills_blocks(channels: int, lanes: int) -> bool:
 
 def stores_blocks(workload: Workload, dot: Dot) -> bool:
     """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
-    return workload.layout == "NCHW" or fills_blocks(group_out(workload), dot.lanes)
+    return traits_of(workload).is_transposed or fills_blocks(group_out(workload), dot.lanes)

@@ -18,14 +18,13 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels.conv2d.channels import group_in, group_out, stores_blocks
 from tilewright_kernels.conv2d.dense.choices import DenseChoices
-from tilewright_kernels.conv2d.dense.definition import NchwArrays, dense
+from tilewright_kernels.conv2d.dense.definition import dense, results_of
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.conv2d.packing import pack_constants
 from tilewright_kernels.conv2d.space import StructuredSpace
 from tilewright_kernels.conv2d.tiling import ORDERS, SHARED, Tiling
 from tilewright_kernels.isa import intrinsics
 from tilewright_kernels.isa.dots import Dot
-from tilewright_kernels.layouts.activations import Planes
 from tilewright_kernels.schedule.tensorize import mark
 
 
@@ -38,9 +37,9 @@ class DenseSpace(DenseChoices, StructuredSpace[Tiling]):
     def constants(self, workload: Workload, values: Quantization) -> list[Array]:
         return pack_constants(workload, values, self.dot)
 
-    def planes(self, workload: Workload) -> Planes:
+    def planes(self, workload: Workload) -> Any:
         """How results leave in NCHW."""
-        return NchwArrays(workload, self.dot).planes
+        return results_of(workload, self.dot)
 
     def stage_vector(self, workload: Workload) -> int:
         """How many bytes of the stage one copy moves: as many as are all inside the image or all outside."""
@@ -69,8 +68,6 @@ class DenseSpace(DenseChoices, StructuredSpace[Tiling]):
             place_turn(sch, "stage", threads, by_row if workload.kernel_size[0] == 1 else image)
         elif self.needs_stage(workload):
             place_stage(sch, image, threads, self.stage_vector(workload))
-        elif workload.layout == "NHWC":
-            sch.compute_inline(sch.get_sblock("stage"))
 
 
 def tile_output(sch: Any, workload: Workload, dot: Dot, choice: Tiling | None) -> dict[str, Any]:

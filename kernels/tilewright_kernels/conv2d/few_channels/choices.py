@@ -7,6 +7,7 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.tiling import CACHE_LINE, TiledChoices, TiledLoops
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 FEW_CHANNELS = 16
 
@@ -60,7 +61,7 @@ class RowShape:
 
     @classmethod
     def of(cls, workload: Workload, dot: Dot) -> "RowShape":
-        planes, channels = (workload.in_channels, 1) if workload.layout == "NCHW" else (1, workload.in_channels)
+        planes, channels = (workload.in_channels, 1) if traits_of(workload).is_transposed else (1, workload.in_channels)
         data = channels * workload.width
         quads = -(-workload.kernel_size[1] * channels // dot.products)
         vector = gcd(data, CACHE_LINE)

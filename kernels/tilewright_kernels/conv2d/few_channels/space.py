@@ -9,20 +9,20 @@ import numpy as np
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.dense.space import DenseSpace, place_stage
 from tilewright_kernels.conv2d.few_channels.choices import FewChannelsChoices, RowShape
-from tilewright_kernels.conv2d.few_channels.definition import planes_of, rows
+from tilewright_kernels.conv2d.few_channels.definition import few_channels
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.conv2d.packing import pack_channels
-from tilewright_kernels.layouts.activations import Planes
+from tilewright_kernels.layouts.table import whole_results
 
 
 class FewChannelsSpace(FewChannelsChoices, DenseSpace):
     """groups = 1, input channels that are few and do not fill quads; any stride, padding and batch."""
 
     def define(self, workload: Workload) -> Any:
-        return rows(workload, self.dot)
+        return few_channels(workload, self.dot, self.loops(workload))
 
-    def planes(self, workload: Workload) -> Planes:
-        return planes_of(workload, self.dot)
+    def planes(self, workload: Workload) -> Any:
+        return whole_results(workload, self.dot.lanes)
 
     def stage_vector(self, workload: Workload) -> int:
         return RowShape.of(workload, self.dot).vector

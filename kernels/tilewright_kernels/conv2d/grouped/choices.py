@@ -10,6 +10,7 @@ from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import divisors
 from tilewright_kernels.conv2d.tiling import NARROWING_CYCLES
 from tilewright_kernels.isa.dots import DOTS, Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 MOST_CHUNK_BYTES = 500_000
 """Quads staged at a time: about half of a second-level cache."""
@@ -200,4 +201,4 @@ def loads_vectors(workload: Workload, dot: Dot) -> bool:
 
 def stores_vectors(workload: Workload, dot: Dot) -> bool:
     """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
-    return workload.layout == "NCHW" or fills_blocks(workload.out_channels, dot.lanes)
+    return traits_of(workload).is_transposed or fills_blocks(workload.out_channels, dot.lanes)

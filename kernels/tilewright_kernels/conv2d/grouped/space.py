@@ -21,7 +21,7 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.dense.space import narrow_tile, share_turn, split_tail, unroll_tile
 from tilewright_kernels.conv2d.grouped.choices import ChunkedTile, GroupedChoices, stores_vectors
-from tilewright_kernels.conv2d.grouped.definition import lanewise
+from tilewright_kernels.conv2d.grouped.definition import grouped
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.conv2d.packing import pack_channels
 from tilewright_kernels.conv2d.space import StructuredSpace
@@ -35,7 +35,7 @@ class GroupedSpace(GroupedChoices, StructuredSpace[ChunkedTile]):
     """groups > 1, any channels, multipliers, kernel, stride, dilation, padding and batch."""
 
     def define(self, workload: Workload) -> Any:
-        return lanewise(workload, self.dot)
+        return grouped(workload, self.dot)
 
     def constants(self, workload: Workload, values: Quantization) -> list[Array]:
         """weight as (block, output of a group, kernel height, kernel column, quad, lane, 4)."""
