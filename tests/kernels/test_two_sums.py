@@ -32,7 +32,7 @@ def sums(isa: Isa, **fields: Any) -> int:
 def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
     assert sums(Isa.AVX_VNNI) == 2
     assert sums(Isa.AVX_VNNI, width=8) == 1
-    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one k group cannot be cut in two"
+    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one k_group cannot be cut in two"
     assert sums(Isa.AVX512_VNNI) == 1
     assert sums(Isa.AVX2) == 1
 

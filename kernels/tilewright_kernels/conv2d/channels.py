@@ -4,6 +4,7 @@ from math import gcd
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 VECTORS = 4
 """Vectors of int32 sums that are packed into one vector of bytes."""
@@ -31,7 +32,7 @@ def fills_blocks(channels: int, lanes: int) -> bool:
 
 def stores_blocks(workload: Workload, dot: Dot) -> bool:
     """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
-    return workload.layout == "NCHW" or fills_blocks(group_out(workload), dot.lanes)
+    return traits_of(workload).is_transposed or fills_blocks(group_out(workload), dot.lanes)
 
 
 def narrowed_together(blocks: int) -> int:

@@ -1,9 +1,12 @@
-# mypy: ignore-errors
 """From a sum to an output element."""
 
 from tvm import tirx
 
 from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.signature import Arguments
+from tilewright_kernels.layouts.activations import Activations
+from tilewright_kernels.layouts.traits import IMPORT_RESIDUAL
+from tilewright_kernels.tir import Buffer, Expr, Index
 
 ROUNDING_MAGIC = 12582912.0
 """1.5 * 2^23: added to a float32 below 2^22, it leaves the nearest integer (half to even) in the low bits."""
@@ -11,12 +14,31 @@ ROUNDING_MAGIC = 12582912.0
 LOWEST_FLOAT = -3.4028234663852886e38
 
 
-def added_shape(workload: Workload, out_shape):
-    """The shape of the residual in a definition: the output's, or one unused element."""
-    return out_shape if workload.residual else (1,)
+class Epilogue:
+    """Where the results of a kernel go, and what happens to a sum before.
+
+    Made where its blocks belong: a layout may import the residual first, and `finish` may export the results.
+    """
+
+    def __init__(self, workload: Workload, results: Activations, given: Arguments) -> None:
+        self._workload, self._results, self._given = workload, results, given
+        self._residual = results.imported(given.residual, IMPORT_RESIDUAL) if workload.residual else None
+        self.result = results.result(given.out)
+        """The buffer that results are stored to."""
+
+    def element(self, total: Expr, scale: Expr, index: Index) -> Expr:
+        """The element of the result for `total` (int32, bias included); `index` is where a residual has its own."""
+        addend = None
+        if self._residual is not None:
+            addend = residual_addend(self._residual.vload(list(index)), self._given.addition)
+        return requantise(self._workload, total, scale, self._given.output, addend)
+
+    def finish(self) -> None:
+        """Once all results are stored."""
+        self._results.export(self.result, self._given.out)
 
 
-def requantise(workload: Workload, total, scale, output, addend=None):
+def requantise(workload: Workload, total: Expr, scale: Expr, output: Buffer, addend: Expr | None) -> Expr:
     """`total` (int32, bias included) as an element of `out_dtype`; `output` holds zero point, lowest and highest.
 
     `addend` is a residual as float32, in units of the output.
@@ -31,17 +53,17 @@ def requantise(workload: Workload, total, scale, output, addend=None):
     return narrow(workload.out_dtype, scaled, output)
 
 
-def residual_addend(element, addition):
+def residual_addend(element: Expr, addition: Buffer) -> Expr:
     """(r - zero point) * scale, from `addition`: scale and zero point as float32."""
     return (tirx.Cast("float32", element) - addition[1]) * addition[0]
 
 
-def unfused(product):
+def unfused(product: Expr) -> Expr:
     """A product that stays rounded: TVM lets LLVM fuse it with an addition, which not every CPU can do."""
     return tirx.max(product, tirx.const(LOWEST_FLOAT, "float32"))
 
 
-def clipped(activation: str, value):
+def clipped(activation: str, value: Expr) -> Expr:
     """A float32 result after its activation."""
     if activation == "none":
         return value
@@ -49,7 +71,7 @@ def clipped(activation: str, value):
     return tirx.min(positive, tirx.const(6.0, "float32")) if activation == "relu6" else positive
 
 
-def narrow(out_dtype: str, scaled, output):
+def narrow(out_dtype: str, scaled: Expr, output: Buffer) -> Expr:
     """saturate(round_half_even(scaled) + zero point), the limits given before the zero point is added.
 
     Clamping comes before rounding: both limits are integers, so the order does not matter, and the clamped value is

@@ -14,6 +14,7 @@ from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import cut_evenly
 from tilewright_kernels.conv2d.tiling import ORDERS, SHARED, TiledLoops, Tiling, distinct_orders, shared_loops
 from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.layouts.traits import traits_of
 
 ENOUGH_SUMS = 8
 """Fewer cannot hide the 4-5 cycles of a dot product issued twice a cycle."""
@@ -91,7 +92,8 @@ class TiledChoices(ChoiceSpace[Tiling]):
         """
         extents = self.loops(workload).outer_extents(tiling.rows, tiling.columns, tiling.blocks)
         names = ORDERS[tiling.order][: tiling.shared]
-        if workload.layout != "NHWC" or "blocks" not in names or extents["blocks"] == 1:
+        is_cut = traits_of(workload).channels_together is not None
+        if is_cut or "blocks" not in names or extents["blocks"] == 1:
             return False
         pieces = prod(extents[name] for name in names[: names.index("blocks")])
         bytes_of_thread = workload.out_channels * ITEM_BYTES[workload.out_dtype] / threads

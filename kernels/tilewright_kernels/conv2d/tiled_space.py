@@ -4,7 +4,7 @@
 The loop nest, outermost first (`order` permutes the first four):
 
     image, row tile, channel-block tile, column tile      where in the output
-      kernel row, kernel column, k group                  the reduction
+      kernel row, kernel column, k_group                  the reduction
         split, row, column, block                         the register tile, unrolled
           one dot-product instruction                     such as 16 channels x 4 products
       requantise the tile and store it
@@ -13,7 +13,6 @@ The loop nest, outermost first (`order` permutes the first four):
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tvm.s_tir.schedule import LoopRV, Schedule
 
@@ -25,13 +24,16 @@ from tilewright_kernels.conv2d.space import StructuredSpace
 from tilewright_kernels.conv2d.tiled_choices import TiledChoices
 from tilewright_kernels.conv2d.tiling import ORDERS, SHARED, Tiling
 from tilewright_kernels.isa.dots import Dot
-from tilewright_kernels.layouts.activations import Planes
+from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.schedule.nest import attach, find_nest
 from tilewright_kernels.schedule.orders import sample_order
 from tilewright_kernels.schedule.parallel import share_outer
 from tilewright_kernels.schedule.registers import keep_in_registers, unroll_vectors
 from tilewright_kernels.schedule.stage import place_transposes
 from tilewright_kernels.schedule.tiles import split_tail, split_tiles
+
+REDUCTION = "kh", "kw", "q"
+SUMS = "s", "h", "w", "b"
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,11 @@ class TiledNest:
 
 
 class TiledSpace(TiledChoices, StructuredSpace[Tiling]):
-    """Register tiles of the output; a kind says what it sums, and how its input is staged."""
-
-    reduction: ClassVar[tuple[str, ...]]
-    """The loops that sum, but for the products of one instruction, outermost first."""
-    sums: ClassVar[tuple[str, ...]]
-    """The loops over the sums of a tile."""
+    """Register tiles of the output; a kind says how its input is staged."""
 
     @abstractmethod
-    def planes(self, workload: Workload) -> Planes:
-        """How results leave where they are transposed."""
+    def results(self, workload: Workload) -> Activations:
+        """How results lie and leave."""
 
     @abstractmethod
     def place_stage(self, sch: Schedule, workload: Workload, threads: int, image: LoopRV, row: LoopRV) -> None:
@@ -72,10 +69,10 @@ class TiledSpace(TiledChoices, StructuredSpace[Tiling]):
         image = nest.outer["image"]
         row = nest.outer["rows"] if order.index("rows") < order.index("blocks") else image
         self.place_stage(sch, workload, target.threads, image, row)
-        place_transposes(sch, target.threads, row if self.planes(workload).has_rows else image)
+        place_transposes(sch, target.threads, row if self.results(workload).has_rows else image)
         if target.threads > 1:
             share_outer(sch, outer, SHARED, None if choice is None else choice.shared)
-        keep_in_registers(sch, sums, self.reduction, self.sums, self.dot.name)
+        keep_in_registers(sch, sums, REDUCTION, SUMS, self.dot.name)
         packs = stores_vectors and self.loops(workload).splits == 1  # what packs has one sum an output
         pixels = nest.tile["rows"], nest.tile["columns"]
         narrow_tile(sch, workload, self.dot, pixels, nest.tile["blocks"], nest.lane, packs)
@@ -90,7 +87,7 @@ def tile_output(sch: Schedule, workload: Workload, dot: Dot, choice: Tiling | No
         nest = find_nest(sch, "store")
         block, lane = sch.split(nest["c"], [None, dot.lanes])
     # A group is to the loops inside it what an image is: data and weights of its own.
-    outer = {"image": sch.fuse(*nest.pick("n", "g")) if "g" in nest.loops else nest["n"]}
+    outer = {"image": sch.fuse(*nest.pick("n", "g"))}
     tile: dict[str, LoopRV] = {}
     sizes = {} if choice is None else choice.sizes
     for name, loop in (("rows", nest["h"]), ("columns", nest["w"]), ("blocks", block)):

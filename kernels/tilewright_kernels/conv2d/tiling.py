@@ -37,7 +37,7 @@ class TiledLoops:
     """Output channels of one group, by as many as a vector has lanes."""
     lanes: int
     splits: int = 1
-    """Sums that each output is split into, by the k groups that they take in turn: two where the output has too few
+    """Sums that each output is split into, by the k_groups that they take in turn: two where the output has too few
     pixels for the registers to hold enough sums."""
 
     def tiles(self, registers: int) -> list[tuple[int, int, int]]:

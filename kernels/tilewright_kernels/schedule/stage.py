@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 from tvm.s_tir.schedule import LoopRV, SBlockRV, Schedule
 
+from tilewright_kernels.layouts.traits import EXPORT, IMPORT_DATA, IMPORT_RESIDUAL
 from tilewright_kernels.schedule.nest import attach, find_nest
 from tilewright_kernels.schedule.parallel import share, share_block
 
 STAGE = "stage"
-IMPORT = "import_"
-"""What the names of blocks begin with that bring activations in; which there are is up to the layout."""
-EXPORT = "export"
+TRANSPOSES = IMPORT_DATA, IMPORT_RESIDUAL, EXPORT
 
 
 def place_copy(
@@ -56,4 +55,4 @@ def share_transposes(sch: Schedule) -> None:
 def _transposes(sch: Schedule) -> list[SBlockRV]:
     """The blocks that bring activations in and out in another layout; most layouts need none."""
     blocks = sch.get_child_blocks(sch.get_sblock("root"))
-    return [block for block in blocks if sch.get(block).name_hint.startswith((IMPORT, EXPORT))]
+    return [block for block in blocks if sch.get(block).name_hint in TRANSPOSES]

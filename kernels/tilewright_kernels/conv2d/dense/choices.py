@@ -11,6 +11,7 @@ from tilewright_kernels.conv2d.divisors import divisors
 from tilewright_kernels.conv2d.tiled_choices import ENOUGH_SUMS, TiledChoices
 from tilewright_kernels.conv2d.tiling import TiledLoops
 from tilewright_kernels.isa.dots import LANE_BYTES, Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 MOST_ROW_PIXELS = 128
 """Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
@@ -64,11 +65,11 @@ def is_pointwise(workload: Workload) -> bool:
 
 
 def pixel_rows(workload: Workload) -> tuple[int, int, int]:
-    """A pointwise convolution as (batch, rows, pixels of a row); images touch in NHWC only."""
+    """A pointwise convolution as (batch, rows, pixels of a row)."""
     pixels = workload.height * workload.width
-    if workload.layout == "NHWC":
+    if traits_of(workload).images_touch:
         return 1, 1, workload.batch * pixels
-    if workload.layout == "NCHW16c":
+    if not traits_of(workload).is_transposed:
         return workload.batch, 1, pixels
     row = max(size for size in divisors(pixels) if size <= MOST_ROW_PIXELS)
     row = row if row >= LANE_BYTES else pixels
@@ -78,4 +79,4 @@ def pixel_rows(workload: Workload) -> tuple[int, int, int]:
 def reads_data_directly(workload: Workload, dot: Dot) -> bool:
     """Whether the instruction can read the caller's array: nothing to pad, to widen or to shift."""
     is_plain = not any(workload.padding) and group_in(workload) % dot.products == 0
-    return is_plain and workload.data_dtype == dot.data_dtype and workload.layout != "NCHW"
+    return is_plain and workload.data_dtype == dot.data_dtype and not traits_of(workload).is_transposed

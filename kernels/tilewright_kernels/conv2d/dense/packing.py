@@ -12,7 +12,7 @@ from tilewright_kernels.isa.dots import Dot
 
 
 def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
-    """weight as (group, block, kernel height, kernel width, k group, lane, product), filled up with zeros."""
+    """weight as (group, block, kernel height, kernel width, k_group, lane, product), filled up with zeros."""
     _, in_channels, kernel_h, kernel_w = workload.weight_shape
     groups, channels = workload.groups, group_out(workload)
     lanes, products = dot.lanes, dot.products

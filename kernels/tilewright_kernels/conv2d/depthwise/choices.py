@@ -14,7 +14,7 @@ MOST_TILE_ROWS = 4
 """Rows share weights, and rows of input: more than four gain little, and make many more choices."""
 
 MOST_INTERLEAVED = 32
-"""Rows of k groups that one row of outputs reads: all of them are unrolled."""
+"""Rows of k_groups that one row of outputs reads: all of them are unrolled."""
 
 MOST_UNROLLED = 400
 """Dot products in a tile: more take long to compile and fill the instruction cache."""
@@ -74,7 +74,7 @@ class DepthwiseChoices(ChoiceSpace[Chunking]):
         return tile_rows(workload, 1) * shape.k_groups <= MOST_INTERLEAVED and products <= MOST_UNROLLED
 
     def _interleaves_little(self, workload: Workload) -> bool:
-        """Several k groups a row that many outputs share are better made once and stored, as grouped kernels do it."""
+        """Several k_groups a row that many outputs share are better made once and stored, as grouped kernels do it."""
         has_one = self.shape(workload).k_groups == 1
         return has_one or workload.stride[1] > 1 or workload.out_channels % self.dot.lanes != 0
 

@@ -11,7 +11,7 @@ from tilewright_kernels.isa.dots import LANE_BYTES, Dot
 
 
 def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
-    """weight as (block, output of a group, kernel height, k group, vector, lane, product), channels in unpack order."""
+    """weight as (block, output of a group, kernel height, k_group, vector, lane, product), channels in unpack order."""
     shape, channels = DepthwiseShape.of(workload, dot), workload.out_channels
     outer = shape.blocks * shape.channels, shape.outputs, workload.kernel_size[0]
     filled = np.zeros((*outer, shape.k_groups * dot.products), dot.weight_dtype)

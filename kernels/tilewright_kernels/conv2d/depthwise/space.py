@@ -5,7 +5,7 @@ The loop nest, outermost first (`order` permutes the three after the chunk):
 
     image, row chunk                       copy the rows that the chunk reads, with their padding
       row tile, column tile, channel block
-        interleave the pixels of the tile into k groups, in registers
+        interleave the pixels of the tile into k_groups, in registers
         kernel row, row, column group, output, vector     unrolled
           one dot-product instruction
         pack the sums of four vectors into one vector of bytes and store it
@@ -58,5 +58,5 @@ class DepthwiseSpace(DepthwiseChoices, StructuredSpace[Chunking]):
             share(sch, (whole["n"], chunk))
             share_transposes(sch)
         keep_in_registers(sch, sums, REDUCTION, SUMS, self.dot.register_name)
-        # Sums and k groups are values, not memory: every dot product of the tile is written out.
+        # Sums and k_groups are values, not memory: every dot product of the tile is written out.
         unroll(sch, [*sums.pick(*REDUCTION), *interleaved.pick("h", "g", "b"), *pixels])

@@ -49,7 +49,7 @@ class DepthwiseShape:
     k_groups: int
     """Of one kernel row: its taps, by as many as a dot product sums in one lane."""
     outputs: int
-    """Neighbouring output columns that read the same k groups."""
+    """Neighbouring output columns that read the same k_groups."""
     groups: int
     """Of `outputs` columns in a stretch."""
     stretch_columns: int

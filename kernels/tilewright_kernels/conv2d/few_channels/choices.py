@@ -9,13 +9,14 @@ from tilewright_kernels.conv2d.channels import CACHE_LINE
 from tilewright_kernels.conv2d.tiled_choices import TiledChoices
 from tilewright_kernels.conv2d.tiling import TiledLoops
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 FEW_CHANNELS = 16
-"""From here on the one k group of a pixel that its channels do not fill is a small part of all."""
+"""From here on the one k_group of a pixel that its channels do not fill is a small part of all."""
 
 
 class FewChannelsChoices(TiledChoices):
-    """groups = 1, input channels that are few and do not fill k groups; any stride, padding and batch."""
+    """groups = 1, input channels that are few and do not fill k_groups; any stride, padding and batch."""
 
     def __init__(self, isa: Isa) -> None:
         super().__init__(isa)
@@ -38,7 +39,7 @@ class FewChannelsChoices(TiledChoices):
         return True
 
     def _saves_products(self, workload: Workload) -> bool:
-        """Whether runs of taps take no more dot products than k groups of channels; in NHWC they never take more."""
+        """Whether runs of taps take no more dot products than k_groups of channels; in NHWC they never take more."""
         taps, channels = workload.kernel_size[1], workload.in_channels
         row = RowShape.of(workload, self.dot)
         return row.planes * row.k_groups <= taps * ceil(channels / self.dot.products)
@@ -63,7 +64,7 @@ class RowShape:
 
     @classmethod
     def of(cls, workload: Workload, dot: Dot) -> "RowShape":
-        planes, channels = (workload.in_channels, 1) if workload.layout == "NCHW" else (1, workload.in_channels)
+        planes, channels = (workload.in_channels, 1) if traits_of(workload).is_transposed else (1, workload.in_channels)
         data = channels * workload.width
         k_groups = -(-workload.kernel_size[1] * channels // dot.products)
         vector = gcd(data, CACHE_LINE)

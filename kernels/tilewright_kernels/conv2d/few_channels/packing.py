@@ -12,7 +12,7 @@ from tilewright_kernels.isa.dots import Dot
 
 
 def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
-    """weight as (block, kernel height, plane, k group of a run, lane, product), filled up with zeros."""
+    """weight as (block, kernel height, plane, k_group of a run, lane, product), filled up with zeros."""
     out_channels, _, kernel_h, kernel_w = workload.weight_shape
     row = RowShape.of(workload, dot)
     blocks, run = ceil(out_channels / dot.lanes), kernel_w * row.channels

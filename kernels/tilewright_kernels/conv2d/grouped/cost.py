@@ -21,7 +21,7 @@ REPEATED_COST = 2
 
 
 def expected_cost(workload: Workload, dot: Dot, shape: LaneShape, tile: ChunkedTile) -> float:
-    """Relative cycles: sums that hide latency, vectors narrowed together, k groups made twice, cache misses."""
+    """Relative cycles: sums that hide latency, vectors narrowed together, k_groups made twice, cache misses."""
     latency = LATENCY_COST / min(_sums(shape, tile), SUMS_TO_HIDE_LATENCY)
     narrowing = NARROWING_CYCLES[narrowed_together(tile.blocks)]
     staged = shape.staged_bytes(workload, dot, tile.chunk, tile.chunk_rows)

@@ -11,7 +11,7 @@ from tilewright_kernels.isa.dots import Dot
 
 
 def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
-    """weight as (block, output of a group, kernel height, kernel column, k group, lane, product), filled with zeros."""
+    """weight as (block, output of a group, kernel height, kernel column, k_group, lane, product), filled with zeros."""
     shape = LaneShape.of(workload, dot)
     out_channels, inputs, kernel_h, _ = workload.weight_shape
     outer = shape.blocks * dot.lanes, shape.outputs, kernel_h, shape.kernel_columns

@@ -1,11 +1,11 @@
 # mypy: disable-error-code="no-any-unimported"
-"""Depthwise and grouped convolutions on a dot-product instruction: each lane with k groups of its own.
+"""Depthwise and grouped convolutions on a dot-product instruction: each lane with k_groups of its own.
 
 The loop nest, outermost first:
 
-    image, channel chunk, row chunk           interleave the pixels that the chunk reads into k groups
+    image, channel chunk, row chunk           interleave the pixels that the chunk reads into k_groups
       row tile, column tile, block tile
-        kernel row and column, k group        the reduction, unrolled where it is short
+        kernel row and column, k_group        the reduction, unrolled where it is short
           row, column group, output, block    the register tile, unrolled
             one dot-product instruction
         requantise the tile and store it
@@ -21,7 +21,7 @@ from tvm.tirx import PrimFunc
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.grouped.choices import GroupedChoices
-from tilewright_kernels.conv2d.grouped.definition import lanewise
+from tilewright_kernels.conv2d.grouped.definition import grouped
 from tilewright_kernels.conv2d.grouped.packing import pack_constants
 from tilewright_kernels.conv2d.grouped.tiling import ChunkedTile, stores_vectors
 from tilewright_kernels.conv2d.narrowing import narrow_tile
@@ -58,7 +58,7 @@ class GroupedSpace(GroupedChoices, StructuredSpace[ChunkedTile]):
     """groups > 1, any channels, multipliers, kernel, stride, dilation, padding and batch."""
 
     def define(self, workload: Workload) -> PrimFunc:
-        return lanewise(workload, self.dot)
+        return grouped(workload, self.dot)
 
     def constants(self, workload: Workload, values: Quantization) -> list[Array]:
         return pack_constants(workload, values, self.dot)
@@ -98,7 +98,7 @@ class GroupedSpace(GroupedChoices, StructuredSpace[ChunkedTile]):
 
 
 def unroll_reduction(sch: Schedule, sums: Nest) -> None:
-    """The taps of a tile unrolled, so that a k group is loaded once for all the outputs and kernel rows that use it."""
+    """The taps of a tile unrolled, so that a k_group is loaded once for all the outputs and kernel rows that use it."""
     products = prod(int(sch.get(loop).extent) for loop in sums.pick(*SUMS))
     for loop in reversed(sums.pick(*REDUCTION)):
         products *= int(sch.get(loop).extent)

@@ -1,4 +1,4 @@
-"""Grouped kernels: how their k groups are staged, a chunk at a time, and the register tile inside a chunk."""
+"""Grouped kernels: how their k_groups are staged, a chunk at a time, and the register tile inside a chunk."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -6,6 +6,7 @@ from math import ceil
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import fills_blocks, group_in, group_out
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 MOST_CHUNK_BYTES = 500_000
 """Staged at a time, about half of a second-level cache: more begins to leave it before it is used."""
@@ -13,23 +14,23 @@ MOST_CHUNK_BYTES = 500_000
 
 @dataclass(frozen=True)
 class LaneShape:
-    """How outputs read k groups along a row: output column = group * `outputs` + output of the group."""
+    """How outputs read k_groups along a row: output column = group * `outputs` + output of the group."""
 
     k_groups: int
-    """Of one kernel column, or, where a k group holds taps, of one kernel row."""
+    """Of one kernel column, or, where a k_group holds taps, of one kernel row."""
     outputs: int
-    """Neighbouring output columns that read the same k groups."""
+    """Neighbouring output columns that read the same k_groups."""
     groups: int
     """Groups of columns in an output row; the last may stick out."""
     kernel_columns: int
-    """Columns of k groups that an output reads, `dilation` apart; 1 where a k group holds the taps of a row."""
+    """Columns of k_groups that an output reads, `dilation` apart; 1 where a k_group holds the taps of a row."""
     dilation: int
     step: int
-    """Columns of k groups from one group to the next."""
+    """Columns of k_groups from one group to the next."""
     columns: int
-    """Columns of k groups that are staged."""
+    """Columns of k_groups that are staged."""
     pixel_step: int
-    """Pixels from one column of k groups to the next."""
+    """Pixels from one column of k_groups to the next."""
     blocks: int
     """Blocks of output channels, one channel a lane."""
 
@@ -53,7 +54,7 @@ class LaneShape:
         return cls(k_groups, outputs, groups, 1, 1, 1, groups, outputs * stride, blocks)
 
     def staged_bytes(self, workload: Workload, dot: Dot, blocks: int, out_rows: int) -> int:
-        """Of the k groups that so many rows of outputs read, for so many blocks of channels."""
+        """Of the k_groups that so many rows of outputs read, for so many blocks of channels."""
         extent = (workload.kernel_size[0] - 1) * workload.dilation[0] + 1
         rows = (out_rows - 1) * workload.stride[0] + extent
         return rows * self.columns * self.k_groups * blocks * dot.macs
@@ -61,7 +62,7 @@ class LaneShape:
 
 @dataclass(frozen=True)
 class ChunkedTile:
-    """A chunk of rows and channel blocks whose k groups are staged, and the register tile inside it."""
+    """A chunk of rows and channel blocks whose k_groups are staged, and the register tile inside it."""
 
     chunk: int
     """Channel blocks that are staged together."""
@@ -79,7 +80,7 @@ class ChunkedTile:
 
 
 def loads_vectors(workload: Workload, dot: Dot) -> bool:
-    """Whether k groups can be made of whole vectors: no lane without a channel, and pixels that split evenly."""
+    """Whether k_groups can be made of whole vectors: no lane without a channel, and pixels that split evenly."""
     inputs, outputs = group_in(workload), group_out(workload)
     if workload.out_channels % dot.lanes or not dot.has_bytes:
         return False
@@ -92,4 +93,4 @@ def loads_vectors(workload: Workload, dot: Dot) -> bool:
 
 def stores_vectors(workload: Workload, dot: Dot) -> bool:
     """Whether results are stored as whole vectors: in NCHW always, as the buffer before it has room for them."""
-    return workload.layout == "NCHW" or fills_blocks(workload.out_channels, dot.lanes)
+    return traits_of(workload).is_transposed or fills_blocks(workload.out_channels, dot.lanes)
