@@ -31,6 +31,20 @@ class Dot:
     """Vector registers of the path."""
 
     @property
+    def multiplies_bytes(self) -> bool:
+        """Whether it takes bytes; otherwise they are widened first, which holds data of either sign."""
+        return self.data_dtype in ("uint8", "int8")
+
+    def data_offset(self, dtype: str) -> int:
+        """What is added to data of `dtype`, uint8 or int8, so that the instruction can take them as `data_dtype`.
+
+        Bytes of the other sign move by 128. In 8 bits both directions are the same addition, which wraps.
+        """
+        if not self.multiplies_bytes or dtype == self.data_dtype:
+            return 0
+        return 128 if dtype == "int8" else -128
+
+    @property
     def has_bytes(self) -> bool:
         """Whether it multiplies bytes as they are: unsigned data by signed weights."""
         return self.data_dtype == "uint8"
