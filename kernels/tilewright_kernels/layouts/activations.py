@@ -230,7 +230,7 @@ def power_of_two(number: int) -> int:
     return 1 << number.bit_length() - 1
 
 
-def enter(planes: Planes, data, buffer, name: str = "enter"):
+def enter(planes: Planes, data, buffer, name: str = "import_data"):
     """A block: 8-bit NCHW `data`, to an NHWC buffer. Its loops: image, group, row, chunk of channels, all.
 
     Channels that fill up the last chunk repeat the last one.
@@ -272,7 +272,7 @@ def enter(planes: Planes, data, buffer, name: str = "enter"):
 
 
 def leave(planes: Planes, buffer, out):
-    """Block `leave`: the results in `buffer`, to NCHW. Its loops: image, group, row, tile of channels."""
+    """Block `export`: the results in `buffer`, to NCHW. Its loops: image, group, row, tile of channels."""
     square, pixels, columns = planes.square, planes.pixels, planes.columns
     filled, results = planes.chunks * CHANNEL_BLOCK, planes.blocks * planes.lanes
     lanes = max(lanes for lanes in (1, 2, 4) if lanes <= planes.vector_lanes and filled % (lanes * square) == 0)
@@ -307,7 +307,7 @@ def leave(planes: Planes, buffer, out):
     @T.inline
     def block():
         for n, g, row, tile, whole in T.grid(planes.batch, planes.groups, planes.rows, tiles, 1):
-            with T.sblock("leave"):
+            with T.sblock("export"):
                 vn, vg, vrow, vtile, vwhole = T.axis.remap("SSSSS", [n, g, row, tile, whole])
                 T.reads(
                     region(

@@ -18,7 +18,7 @@ from tilewright_kernels.layouts.activations import Planes, enter, leave, part, t
 def as_operand(element, dtype: str, dot: Dot):
     """An element of the data as the instruction takes it.
 
-    vpdpbusd multiplies unsigned by signed: int8 data moves up by 128, and the bias takes it back.
+    vsdpbusd multiplies unsigned by signed: int8 data moves up by 128, and the bias takes it back.
     """
     if dtype == dot.data_dtype:
         return element
@@ -146,7 +146,7 @@ def dense(workload: Workload, dot: Dot):
     lane, 4).
 
     Blocks: `stage` (padding, a multiple of four channels, int8 shifted to uint8), `conv`, `requantise`, and `store`
-    where the output channels do not fill whole blocks. In NCHW also `leave`, and `enter` for a residual.
+    where the output channels do not fill whole blocks. In NCHW also `export`, and `import_residual`.
     """
     shape, arrays = loops_of(workload, dot), ARRAYS[workload.layout](workload, dot)
     N, H, W, G, C = shape.batch, shape.height, shape.width, shape.groups, group_in(workload)
@@ -220,25 +220,25 @@ def dense(workload: Workload, dot: Dot):
                     source[vn, vh, vw, vg, vc] = staged(data, data_zero_point, vn, vh, vw, vg, vc)
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(arrays.planes.buffer_shape, workload.residual_dtype)
-            enter(arrays.planes, residual, added)
-        for n, g, h, w, p, b, lane, kh, kw, q, i in T.grid(
+            enter(arrays.planes, residual, added, "import_residual")
+        for n, g, h, w, split, b, lane, kh, kw, q, i in T.grid(
             N, G, OH, OW, PARTS, BLOCKS, LANES, KH, KW, QUADS // PARTS, QUAD
         ):
             with T.sblock("conv"):
-                vn, vg, vh, vw, vp, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
-                    "SSSSSSSRRRR", [n, g, h, w, p, b, lane, kh, kw, q, i]
+                vn, vg, vh, vw, vs, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
+                    "SSSSSSSRRRR", [n, g, h, w, split, b, lane, kh, kw, q, i]
                 )
                 # Without the bias: an update block that reads more than the instruction does cannot be tensorized.
                 T.reads(
-                    read(data if is_direct else source, vn, vh, vw, vg, vq * PARTS + vp, vkh, vkw, vi),
-                    weight[vg, vb, vkh, vkw, vq * PARTS + vp, vl, vi],
+                    read(data if is_direct else source, vn, vh, vw, vg, vq * PARTS + vs, vkh, vkw, vi),
+                    weight[vg, vb, vkh, vkw, vq * PARTS + vs, vl, vi],
                 )
-                T.writes(total[vn, vg, vh, vw, vp, vb, vl])
+                T.writes(total[vn, vg, vh, vw, vs, vb, vl])
                 with T.init():
-                    total[vn, vg, vh, vw, vp, vb, vl] = first_sum(bias, vg, vb, vp, vl)
-                total[vn, vg, vh, vw, vp, vb, vl] = total[vn, vg, vh, vw, vp, vb, vl] + T.cast(
-                    read(data if is_direct else source, vn, vh, vw, vg, vq * PARTS + vp, vkh, vkw, vi), "int32"
-                ) * T.cast(weight[vg, vb, vkh, vkw, vq * PARTS + vp, vl, vi], "int32")
+                    total[vn, vg, vh, vw, vs, vb, vl] = first_sum(bias, vg, vb, vs, vl)
+                total[vn, vg, vh, vw, vs, vb, vl] = total[vn, vg, vh, vw, vs, vb, vl] + T.cast(
+                    read(data if is_direct else source, vn, vh, vw, vg, vq * PARTS + vs, vkh, vkw, vi), "int32"
+                ) * T.cast(weight[vg, vb, vkh, vkw, vq * PARTS + vs, vl, vi], "int32")
         if whole_blocks:
             if is_nchw:
                 result = T.sblock_alloc_buffer(arrays.planes.buffer_shape, out_dtype)

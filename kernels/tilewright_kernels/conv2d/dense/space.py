@@ -131,15 +131,15 @@ def attach_sums(sch: Any, tile: Any, whole_blocks: bool) -> None:
 def attach_turns(sch: Any, workload: Workload, threads: int, loop: Any) -> None:
     """Bring the residual of NCHW in, and the results out, where `loop` has all channels of what it goes through."""
     if workload.residual:
-        place_turn(sch, "enter", threads, loop)
-    place_turn(sch, "leave", threads, loop)
+        place_turn(sch, "import_residual", threads, loop)
+    place_turn(sch, "export", threads, loop)
 
 
 def place_turn(sch: Any, name: str, threads: int, loop: Any) -> None:
     """Turn NCHW data inside `loop`, or, shared among threads, all at once."""
     if threads > 1:
         share_turn(sch, name)
-    elif name == "leave":
+    elif name == "export":
         sch.reverse_compute_at(sch.get_sblock(name), loop, preserve_unit_loops=True)
     else:
         sch.compute_at(sch.get_sblock(name), loop, preserve_unit_loops=True)

@@ -42,7 +42,8 @@ def pieces(channels: int, size: int) -> list[tuple[int, int]]:
 def depthwise(workload: Workload, dot: Dot):
     """data and out in the workload's layout, weight (block, output of a group, kernel height, quad, vector, lane, 4).
 
-    Blocks: `stage` (the padding, int8 shifted to uint8), `zip`, `conv`, `requantise`; in NCHW `enter` and `leave` too.
+    Blocks: `stage` (the padding, int8 shifted to uint8), `interleave`, `conv`, `requantise`; in NCHW also
+    `import_data` and `export`.
     """
     shape = DepthwiseShape.of(workload, dot)
     N, H, W, C = workload.in_nhwc.input_shape
@@ -185,7 +186,7 @@ def depthwise(workload: Workload, dot: Dot):
                 T.writes(source[vn, vh * ROW : vh * ROW + ROW])
                 stage_row(source, nhwc if is_nchw else data, data_zero_point, vn, vh)
         for n, h, g, b in T.grid(N, PH, GROUPS, BLOCKS):
-            with T.sblock("zip"):
+            with T.sblock("interleave"):
                 vn, vh, vg, vb = T.axis.remap("SSSS", [n, h, g, b])
                 T.reads(source[vn, vh * ROW : vh * ROW + ROW])
                 T.writes(quads[vn, vh, vg, vb * ZIPPED : vb * ZIPPED + ZIPPED])

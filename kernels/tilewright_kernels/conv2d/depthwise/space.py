@@ -72,15 +72,15 @@ class DepthwiseSpace(DepthwiseChoices, StructuredSpace[Chunking]):
         sch.reorder(image, chunk, *outer, row_in_tile, group_in_tile, output)
         tile = outer[-1]
         sch.compute_at(sch.get_sblock("conv"), tile, preserve_unit_loops=True)
-        sch.compute_at(sch.get_sblock("zip"), tile, preserve_unit_loops=True)
+        sch.compute_at(sch.get_sblock("interleave"), tile, preserve_unit_loops=True)
         sch.compute_at(sch.get_sblock("stage"), chunk, preserve_unit_loops=True)
         if target.threads > 1:
             sch.parallel(sch.fuse(image, chunk))
         if target.threads > 1 and workload.layout == "NCHW":
-            share_turn(sch, "enter")
-            share_turn(sch, "leave")
+            share_turn(sch, "import_data")
+            share_turn(sch, "export")
         keep_tile_in_registers(sch, self.dot.register_name)
-        for loop in (*sch.get_loops(sch.get_sblock("zip"))[-4:], row_in_tile, group_in_tile, output):
+        for loop in (*sch.get_loops(sch.get_sblock("interleave"))[-4:], row_in_tile, group_in_tile, output):
             sch.unroll(loop)
 
 

@@ -80,9 +80,9 @@ def rows(workload: Workload, dot: Dot):
         source = T.sblock_alloc_buffer((N, PH, PLANES, LENGTH), operand)
         total = T.sblock_alloc_buffer((N, OH, OW, BLOCKS, LANES), "int32", scope="local")
         if is_nchw:
-            for n, h, p, b in T.grid(N, PH, PLANES, LENGTH):
+            for n, h, plane, b in T.grid(N, PH, PLANES, LENGTH):
                 with T.sblock("stage"):
-                    vn, vh, vp, vb = T.axis.remap("SSSS", [n, h, p, b])
+                    vn, vh, vp, vb = T.axis.remap("SSSS", [n, h, plane, b])
                     source[vn, vh, vp, vb] = staged(data, data_zero_point, vn, vp, vh, vb)
         else:
             for n, h, b in T.grid(N, PH, LENGTH):
@@ -91,12 +91,12 @@ def rows(workload: Workload, dot: Dot):
                     source[vn, vh, 0, vb] = staged(data, data_zero_point, vn, 0, vh, vb)
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
-            enter(planes, residual, added)
-        # `part` stands where dense has several sums an output: one space schedules both.
-        for n, h, w, part, b, lane, kh, p, q, i in T.grid(N, OH, OW, 1, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
+            enter(planes, residual, added, "import_residual")
+        # `split` stands where dense has several sums an output: one space schedules both.
+        for n, h, w, split, b, lane, kh, plane, q, i in T.grid(N, OH, OW, 1, BLOCKS, LANES, KH, PLANES, QUADS, QUAD):
             with T.sblock("conv"):
                 vn, vh, vw, _, vb, vl, vkh, vp, vq, vi = T.axis.remap(
-                    "SSSSSSRRRR", [n, h, w, part, b, lane, kh, p, q, i]
+                    "SSSSSSRRRR", [n, h, w, split, b, lane, kh, plane, q, i]
                 )
                 T.reads(
                     source[vn, vh * SH + vkh * DH, vp, WINDOW + vw * STEP + vq * QUAD + vi],

@@ -33,7 +33,7 @@ def lanewise(workload: Workload, dot: Dot):
     quad, lane, 4).
 
     Blocks: `interleave` (the quads, the zero point outside the image, int8 shifted to uint8), `conv`, `requantise`. In
-    NCHW also `enter` for the data, another for a residual, and `leave`.
+    NCHW also `import_data`, `import_residual` and `export`.
     """
     shape, layout = LaneShape.of(workload, dot), workload.layout
     N, H, W, C = workload.in_nhwc.input_shape
@@ -124,7 +124,7 @@ def lanewise(workload: Workload, dot: Dot):
             enter(data_planes, data, pixels)
         if is_nchw and workload.residual:
             added = T.sblock_alloc_buffer(planes.buffer_shape, workload.residual_dtype)
-            enter(planes, residual, added, "enter_residual")
+            enter(planes, residual, added, "import_residual")
         if loads_vectors(workload, dot):
             for n, h, w, q, b in T.grid(N, PH, COLUMNS, QUADS, BLOCKS):
                 with T.sblock("interleave"):
@@ -141,21 +141,21 @@ def lanewise(workload: Workload, dot: Dot):
                     quads[vn, vh, vw, vq, vy] = quad_byte(
                         pixels if is_nchw else data, data_zero_point, vn, vh, vw, vq, vy // QUAD, vy % QUAD
                     )
-        for n, h, g, p, b, lane, kh, kw, q, i in T.grid(N, OH, GROUPS, OUTPUTS, BLOCKS, LANES, KH, KW, QUADS, QUAD):
+        for n, h, g, o, b, lane, kh, kw, q, i in T.grid(N, OH, GROUPS, OUTPUTS, BLOCKS, LANES, KH, KW, QUADS, QUAD):
             with T.sblock("conv"):
-                vn, vh, vg, vp, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
-                    "SSSSSSRRRR", [n, h, g, p, b, lane, kh, kw, q, i]
+                vn, vh, vg, vo, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
+                    "SSSSSSRRRR", [n, h, g, o, b, lane, kh, kw, q, i]
                 )
                 T.reads(
                     quads[vn, vh * SH + vkh * DH, vg * SG + vkw * DW, vq, vb * BYTES + vl * QUAD + vi],
-                    weight[vb, vp, vkh, vkw, vq, vl, vi],
+                    weight[vb, vo, vkh, vkw, vq, vl, vi],
                 )
-                T.writes(total[vn, vh, vg, vp, vb, vl])
+                T.writes(total[vn, vh, vg, vo, vb, vl])
                 with T.init():
-                    total[vn, vh, vg, vp, vb, vl] = bias[0, vb, vl]
-                total[vn, vh, vg, vp, vb, vl] = total[vn, vh, vg, vp, vb, vl] + T.cast(
+                    total[vn, vh, vg, vo, vb, vl] = bias[0, vb, vl]
+                total[vn, vh, vg, vo, vb, vl] = total[vn, vh, vg, vo, vb, vl] + T.cast(
                     quads[vn, vh * SH + vkh * DH, vg * SG + vkw * DW, vq, vb * BYTES + vl * QUAD + vi], "int32"
-                ) * T.cast(weight[vb, vp, vkh, vkw, vq, vl, vi], "int32")
+                ) * T.cast(weight[vb, vo, vkh, vkw, vq, vl, vi], "int32")
         if whole_blocks:
             for n, h, w, b, lane in T.grid(N, OH, OW, BLOCKS, LANES):
                 with T.sblock("requantise"):

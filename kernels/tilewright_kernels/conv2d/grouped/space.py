@@ -65,7 +65,7 @@ class GroupedSpace(GroupedChoices, StructuredSpace[ChunkedTile]):
         if target.threads > 1:
             sch.parallel(sch.fuse(nest["image"], nest["chunk"], nest["chunk_rows"]))
         if target.threads > 1 and workload.layout == "NCHW":
-            for name in ("enter", *(["enter_residual"] if workload.residual else []), "leave"):
+            for name in ("import_data", *(["import_residual"] if workload.residual else []), "export"):
                 share_turn(sch, name)
         keep_tile_in_registers(sch, self.dot.lane_name)
         whole_groups = workload.out_width % self.shape(workload).outputs == 0
