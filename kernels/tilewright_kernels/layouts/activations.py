@@ -14,8 +14,8 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
-from tilewright_kernels.isa.dots import LANE_BYTES, Dot
-from tilewright_kernels.isa.vectors import interleaved, piece, places, transposed
+from tilewright_kernels.isa.dots import SEGMENT_BYTES, Dot
+from tilewright_kernels.isa.vectors import elements, indices, interleaved, transposed
 
 
 def arranged(layout: str, n, h, w, c):
@@ -40,10 +40,10 @@ def store_vector(layout: str, buffer, vector, place, size: int) -> None:
     if layout == "NCHW16c" and size > CHANNEL_BLOCK:
         vector = T.bind(vector)
         for first, chunk in enumerate(_chunks(place, size)):
-            store_vector(layout, buffer, piece(vector, first * CHANNEL_BLOCK, CHANNEL_BLOCK), chunk, CHANNEL_BLOCK)
+            store_vector(layout, buffer, elements(vector, first * CHANNEL_BLOCK, CHANNEL_BLOCK), chunk, CHANNEL_BLOCK)
         return
     *pixel, channel = place
-    T.buffer_store(buffer, vector, [*pixel, places(channel, size)])
+    T.buffer_store(buffer, vector, [*pixel, indices(channel, size)])
 
 
 def _chunks(place, size: int):
@@ -82,12 +82,12 @@ class Planes:
     @property
     def vector_lanes(self) -> int:
         """128-bit lanes of a vector."""
-        return self.lanes * 4 // LANE_BYTES
+        return self.lanes * 4 // SEGMENT_BYTES
 
     @property
     def square(self) -> int:
         """Channels and pixels that are turned together in one lane."""
-        return LANE_BYTES // np.dtype(self.dtype).itemsize
+        return SEGMENT_BYTES // np.dtype(self.dtype).itemsize
 
     @property
     def has_rows(self) -> bool:
@@ -177,7 +177,7 @@ def turned_quads(workload: Workload, dot: Dot, data, data_zero_point, source, pl
     channels, height, width = map(int, data.shape[2:])
     top, left, _, right = workload.padding
     n, group, row, quad = place
-    quads, pixels, dtype = dot.products, power_of_two(min(width, LANE_BYTES)), workload.data_dtype
+    quads, pixels, dtype = dot.products, power_of_two(min(width, SEGMENT_BYTES)), workload.data_dtype
 
     def fill(first, count):
         with T.serial(0, count) as column:
@@ -204,17 +204,18 @@ def turned_quads(workload: Workload, dot: Dot, data, data_zero_point, source, pl
 
 
 def operand_quads(rows, pixels: int, dtype: str, dot: Dot):
-    """Rows of `pixels` elements as quads of the instruction: uint8, or widened to int16."""
+    """Rows of `pixels` elements as quads of the instruction: bytes of its sign, or widened to int16."""
     count = pixels * dot.products
-    if dot.lanes == pixels == LANE_BYTES and dot.has_bytes:
-        quads = interleaved([T.reinterpret(each, dtype=f"uint8x{pixels}") for each in rows], pixels)
+    if dot.lanes == pixels == SEGMENT_BYTES and dot.multiplies_bytes:
+        quads = interleaved(dot.vectors, rows)
     else:
         quads = tirx.Shuffle(rows, [tap * pixels + pixel for pixel in range(pixels) for tap in range(len(rows))])
-    if not dot.has_bytes:
+    if not dot.multiplies_bytes:
         return T.cast(quads, f"{dot.data_dtype}x{count}")
-    if dtype == "uint8":
+    if dtype == dot.data_dtype:
         return quads
-    return T.reinterpret(quads, dtype=f"uint8x{count}") + T.broadcast(T.uint8(128), count)
+    offset = tirx.const(dot.data_offset(dtype), dot.data_dtype)
+    return T.reinterpret(quads, dtype=f"{dot.data_dtype}x{count}") + T.broadcast(offset, count)
 
 
 def part(index, extent: int) -> slice:
@@ -236,15 +237,17 @@ def enter(planes: Planes, data, buffer, name: str = "import_data"):
     Channels that fill up the last chunk repeat the last one.
     """
     columns, dtype = planes.columns, str(data.dtype)
-    pixels = power_of_two(min(columns, LANE_BYTES))
-    lanes = max(lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= min(planes.vector_lanes, columns // LANE_BYTES))
+    pixels = power_of_two(min(columns, SEGMENT_BYTES))
+    lanes = max(
+        lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= min(planes.vector_lanes, columns // SEGMENT_BYTES)
+    )
 
     def turn(n, group, row, chunk, first):
         channels = [tirx.min(chunk * CHANNEL_BLOCK + at, planes.channels - 1) for at in range(CHANNEL_BLOCK)]
         vectors = [T.bind(data.vload([n, group, each, row, first], f"{dtype}x{lanes * pixels}")) for each in channels]
         for pixel, vector in enumerate(transposed(vectors, lanes)):
             for lane in range(lanes):
-                value = piece(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
+                value = elements(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
                 *chunks, start = planes.channels_at(chunk, CHANNEL_BLOCK)
                 place = [n, group, row, first + lane * pixels + pixel, *chunks]
                 T.buffer_store(buffer, value, [*place, T.ramp(start, 1, CHANNEL_BLOCK)])
@@ -291,8 +294,8 @@ def leave(planes: Planes, buffer, out):
         for channel in range(channels):
             lane, place_in_lane = divmod(channel, square)
             vector, start = divmod(place_in_lane * pixels, square)
-            value = piece(turned[vector], lane * square + start, pixels)
-            T.buffer_store(out, value, [n, g, tile * size + channel, row, places(first, pixels)])
+            value = elements(turned[vector], lane * square + start, pixels)
+            T.buffer_store(out, value, [n, g, tile * size + channel, row, indices(first, pixels)])
 
     def turn(place, tile, first):
         if rest == size:

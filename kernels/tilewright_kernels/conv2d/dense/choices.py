@@ -9,7 +9,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import group_in, group_out
 from tilewright_kernels.conv2d.divisors import divisors
 from tilewright_kernels.conv2d.tiling import ENOUGH_SUMS, TiledChoices, TiledLoops
-from tilewright_kernels.isa.dots import LANE_BYTES, Dot
+from tilewright_kernels.isa.dots import SEGMENT_BYTES, Dot
 
 MOST_ROW_PIXELS = 128
 """Of a 1x1 convolution in NCHW: a row comes in, is used and goes out while it is in the nearest cache."""
@@ -64,7 +64,7 @@ def pixel_rows(workload: Workload) -> tuple[int, int, int]:
     if workload.layout == "NCHW16c":
         return workload.batch, 1, pixels
     row = max(size for size in divisors(pixels) if size <= MOST_ROW_PIXELS)
-    row = row if row >= LANE_BYTES else pixels
+    row = row if row >= SEGMENT_BYTES else pixels
     return workload.batch, pixels // row, row
 
 

@@ -18,11 +18,11 @@ from tilewright_kernels.layouts.activations import Planes, enter, leave, part, t
 def as_operand(element, dtype: str, dot: Dot):
     """An element of the data as the instruction takes it.
 
-    vsdpbusd multiplies unsigned by signed: int8 data moves up by 128, and the bias takes it back.
+    vpdpbusd multiplies unsigned by signed: int8 data moves up by 128, and the bias takes it back.
     """
     if dtype == dot.data_dtype:
         return element
-    return T.cast(T.cast(element, "int32") + (128 if dot.has_bytes else 0), dot.data_dtype)
+    return T.cast(T.cast(element, "int32") + dot.data_offset(dtype), dot.data_dtype)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tvm.script import tirx as T
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
 from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
 from tilewright_kernels.isa.dots import Dot
-from tilewright_kernels.isa.vectors import narrowed, places, quads_of
+from tilewright_kernels.isa.vectors import indices, interleaved_in_segments, narrowed
 from tilewright_kernels.layouts.activations import (
     Planes,
     enter,
@@ -105,10 +105,10 @@ def depthwise(workload: Workload, dot: Dot):
         if data_dtype == "int8":
             offset = T.uint8(128) if size == 1 else T.broadcast(T.uint8(128), size)
             vector = T.reinterpret(vector, dtype="uint8" if size == 1 else f"uint8x{size}") + offset
-        T.buffer_store(source, vector, [n, places(place, size)])
+        T.buffer_store(source, vector, [n, indices(place, size)])
 
     def fill(source, data_zero_point, n, place, size=BYTES):
-        T.buffer_store(source, T.broadcast(T.Cast("uint8", data_zero_point[0]), size), [n, places(place, size)])
+        T.buffer_store(source, T.broadcast(T.Cast("uint8", data_zero_point[0]), size), [n, indices(place, size)])
 
     def unread(q):
         """What stands for a column that no tap of quad `q` reads.
@@ -124,7 +124,7 @@ def depthwise(workload: Workload, dot: Dot):
         for q in range(QUADS):
             columns = [column if column < taps else unread(q) for column in range(q * QUAD, (q + 1) * QUAD)]
             pixels = [source.vload([n, start + column * (BLOCKS * BYTES)], f"uint8x{BYTES}") for column in columns]
-            for vector, value in enumerate(quads_of(pixels, BYTES)):
+            for vector, value in enumerate(interleaved_in_segments(pixels)):
                 T.buffer_store(quads, value, [n, h, g, T.ramp(b * ZIPPED + (q * VECTORS + vector) * BYTES, 1, BYTES)])
 
     def store(total, scale, output, out, n, h, g, b, o):
@@ -134,7 +134,7 @@ def depthwise(workload: Workload, dot: Dot):
         ]
         scales = [scale.vload([b, j, 0], f"float32x{LANES}") for j in range(VECTORS)]
         scaled = [each * factor for each, factor in zip(sums, scales, strict=True)]
-        results = narrowed(out_dtype, scaled, LANES, output)
+        results = narrowed(dot.vectors.narrowing, out_dtype, scaled, output)
         for slot in range(SLOTS):
             column = slot * shape.stretch + g * OUTPUTS + o
             if (slot + 1) * shape.stretch <= OW:

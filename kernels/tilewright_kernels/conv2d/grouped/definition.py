@@ -87,10 +87,10 @@ def lanewise(workload: Workload, dot: Dot):
         if holds_taps:
             first = column * PIXELS + q * QUAD
             pixels = [load(data, data_zero_point, n, h, first + tap, block * LANES, LANES) for tap in range(QUAD)]
-            return interleaved(pixels, LANES)
+            return interleaved(dot.vectors, pixels)
         size = LANES // GROUP_OUT * GROUP_IN
         groups = load(data, data_zero_point, n, h, column, block * size, size)
-        return spread(groups, size, [lane // GROUP_OUT * (GROUP_IN // QUAD) for lane in range(LANES)], q)
+        return spread(dot.vectors.permute, groups, [lane // GROUP_OUT * (GROUP_IN // QUAD) for lane in range(LANES)], q)
 
     def quad_byte(data, data_zero_point, n, h, column, q, lane, byte):
         """One byte of a quad, for any channels; lanes and bytes without a channel have weights of zero."""
