@@ -14,7 +14,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import ITEM_BYTES
 from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import divisors
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import PATHS
 
 ORDERS = (
     ("image", "blocks", "rows", "columns"),  # a block of weights stays in L1/L2 for the whole image
@@ -123,7 +123,7 @@ class TiledChoices(ChoiceSpace[Tiling]):
 
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
-        self.dot = DOTS[isa]
+        self.dot = PATHS[isa].dot
 
     @abstractmethod
     def loops(self, workload: Workload) -> TiledLoops:

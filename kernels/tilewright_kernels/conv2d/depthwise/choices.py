@@ -7,7 +7,8 @@ from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import divisors
-from tilewright_kernels.isa.dots import DOTS, Dot
+from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.isa.paths import PATHS
 
 VECTORS = 4
 """Vectors of sums to one vector of bytes."""
@@ -60,7 +61,7 @@ class DepthwiseChoices(ChoiceSpace[Chunking]):
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"depthwise_{isa.value}"
-        self.dot = DOTS[isa]
+        self.dot = PATHS[isa].dot
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         is_depthwise = workload.in_channels == workload.groups == workload.out_channels > 1

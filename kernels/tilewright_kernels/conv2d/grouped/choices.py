@@ -9,7 +9,8 @@ from tilewright_kernels.conv2d.channels import fills_blocks
 from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import divisors
 from tilewright_kernels.conv2d.tiling import NARROWING_CYCLES
-from tilewright_kernels.isa.dots import DOTS, Dot
+from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.isa.paths import PATHS
 from tilewright_kernels.layouts.traits import traits_of
 
 MOST_CHUNK_BYTES = 500_000
@@ -50,7 +51,7 @@ class GroupedChoices(ChoiceSpace[ChunkedTile]):
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"grouped_{isa.value}"
-        self.dot = DOTS[isa]
+        self.dot = PATHS[isa].dot
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         return isa is self.isa and workload.groups > 1
@@ -191,10 +192,12 @@ def loads_vectors(workload: Workload, dot: Dot) -> bool:
     """Whether quads can be made of whole vectors: no lane without a channel, and pixels that split evenly."""
     group_in, group_out = workload.in_channels // workload.groups, workload.out_channels // workload.groups
     lanes, products = dot.lanes, dot.products
-    if workload.out_channels % lanes or not dot.has_bytes:
+    if workload.out_channels % lanes or not dot.multiplies_bytes:
         return False
     if group_in == 1:
         return group_out == 1
+    if dot.vectors.permute is None:
+        return False
     size = lanes // group_out * group_in
     return lanes % group_out == 0 and group_in % products == 0 and size <= dot.macs and size & (size - 1) == 0
 
