@@ -8,8 +8,7 @@ import pytest
 from tilewright.contract import Isa, Target, Workload
 from tilewright_kernels.conv2d.dense.choices import loops_of
 from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
-from tilewright_kernels.isa.dots import DOTS
-from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.isa.paths import PATHS, host_isas
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning import verification
 
@@ -26,7 +25,7 @@ def like_small(**fields: Any) -> Workload:
 
 
 def sums(isa: Isa, **fields: Any) -> int:
-    return loops_of(like_small(**fields), DOTS[isa]).splits
+    return loops_of(like_small(**fields), PATHS[isa].dot).splits
 
 
 def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:

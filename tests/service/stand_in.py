@@ -13,11 +13,11 @@ from tilewright.contract import (
     BriefedWorkload,
     Finished,
     Host,
+    InstructionCount,
     Interrupted,
     Isa,
     LaunchOrder,
     NewRecord,
-    Proof,
     Provenance,
     Publication,
     RecordBatch,
@@ -32,7 +32,7 @@ from tilewright.contract.candidates import Choice, candidate_fields
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
-PROOF = Proof(
+PROOF = InstructionCount(
     instruction="pmaddwd",
     register_bits=128,
     dot_products=4,

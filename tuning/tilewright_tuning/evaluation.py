@@ -12,12 +12,12 @@ import numpy as np
 import tvm
 
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import Array
+from tilewright_kernels.isa.instruction_count import assembly, count_instructions
 from tilewright_kernels.isa.peak import canary_us, peak_gmacs
-from tilewright_kernels.isa.proof import assembly, prove
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.cores import pin_threads
 from tilewright_tuning.measurement import Measurement
@@ -120,8 +120,8 @@ class CountInstructions:
 
     candidate_id: str
 
-    def execute(self, evaluation: Evaluation, /) -> Proof:
-        return prove(assembly(evaluation.kernel(self.candidate_id).module), evaluation.target.isa)
+    def execute(self, evaluation: Evaluation, /) -> InstructionCount:
+        return count_instructions(assembly(evaluation.kernel(self.candidate_id).module), evaluation.target.isa)
 
 
 @dataclass(frozen=True)

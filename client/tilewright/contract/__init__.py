@@ -32,9 +32,9 @@ from tilewright.contract.records import (
     RecordState,
 )
 from tilewright.contract.schedules import (
+    InstructionCount,
     Lookup,
     LookupResult,
-    Proof,
     Schedule,
     ScheduleDetail,
     Verification,
@@ -55,6 +55,7 @@ __all__ = [
     "GenericTrace",
     "History",
     "Host",
+    "InstructionCount",
     "Interrupted",
     "Isa",
     "Job",
@@ -70,7 +71,6 @@ __all__ = [
     "NewRecord",
     "Page",
     "Progress",
-    "Proof",
     "Provenance",
     "Publication",
     "Record",

@@ -21,8 +21,8 @@ def pack_channels(workload: Workload, values: Quantization, dot: Dot, groups: in
 
 
 def instruction_zero_point(workload: Workload, values: Quantization, dot: Dot) -> int:
-    """Of the data as the instruction takes them: int8 moves up by 128 where it multiplies unsigned bytes."""
-    return values.data_zero_point + (128 if dot.has_bytes and workload.data_dtype == "int8" else 0)
+    """Of the data as the instruction takes them, moved where it multiplies bytes of the other sign."""
+    return values.data_zero_point + dot.data_offset(workload.data_dtype)
 
 
 def fold_zero_point(values: Quantization, data_zero_point: int) -> Array:

@@ -11,13 +11,13 @@ from tilewright_kernels.conv2d.few_channels.space import FewChannelsSpace
 from tilewright_kernels.conv2d.generic.space import GenericSpace
 from tilewright_kernels.conv2d.grouped.space import GroupedSpace
 from tilewright_kernels.conv2d.space import Space, StructuredSpace
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import PATHS
 
 SPACES: tuple[Space, ...] = (
     *(FewChannelsSpace(isa) for isa in Isa),
     *(DenseSpace(isa) for isa in Isa),
-    *(DepthwiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
-    *(GroupedSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
+    *(DepthwiseSpace(isa) for isa, path in PATHS.items() if path.dot.multiplies_bytes and path.dot.vectors.narrowing),
+    *(GroupedSpace(isa) for isa, path in PATHS.items() if path.dot.multiplies_bytes),
     GenericSpace(),
 )
 """All spaces; the first that covers a workload schedules it, and the generic one covers everything."""

@@ -13,7 +13,7 @@ from tilewright_kernels.conv2d.channels import CACHE_LINE, ITEM_BYTES
 from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import cut_evenly
 from tilewright_kernels.conv2d.tiling import ORDERS, SHARED, TiledLoops, Tiling, distinct_orders, shared_loops
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import PATHS
 from tilewright_kernels.layouts.traits import traits_of
 
 ENOUGH_SUMS = 8
@@ -32,7 +32,7 @@ class TiledChoices(ChoiceSpace[Tiling]):
 
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
-        self.dot = DOTS[isa]
+        self.dot = PATHS[isa].dot
 
     @abstractmethod
     def loops(self, workload: Workload) -> TiledLoops:

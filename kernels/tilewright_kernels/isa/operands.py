@@ -1,22 +1,17 @@
-"""Data as a dot product takes them: the one place that knows by how much they are moved."""
+"""Data as a dot product takes them: bytes of its sign, or widened. What bytes were moved by, the bias takes back."""
 
+from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.tir import Expr
 
 
-def operand_offset(dtype: str, dot: Dot) -> int:
-    """What is added to data of `dtype`: vpdpbusd multiplies unsigned by signed, so int8 moves up by 128, and the bias
-    takes it back."""
-    return 128 if dot.has_bytes and dtype == "int8" else 0
-
-
 def as_operand(element: Expr, dtype: str, dot: Dot) -> Expr:
     """An element of the data."""
     if dtype == dot.data_dtype:
         return element
-    return T.cast(T.cast(element, "int32") + operand_offset(dtype, dot), dot.data_dtype)
+    return T.cast(T.cast(element, "int32") + dot.data_offset(dtype), dot.data_dtype)
 
 
 def as_operands(vector: Expr, dtype: str, size: int, dot: Dot) -> Expr:
@@ -24,7 +19,7 @@ def as_operands(vector: Expr, dtype: str, size: int, dot: Dot) -> Expr:
     if dtype == dot.data_dtype:
         return vector
     lanes = f"x{size}" if size > 1 else ""
-    if not dot.has_bytes:
+    if not dot.multiplies_bytes:
         return T.cast(vector, dot.data_dtype + lanes)
-    offset = T.cast(operand_offset(dtype, dot), dot.data_dtype)
+    offset = tirx.const(dot.data_offset(dtype), dot.data_dtype)
     return T.reinterpret(vector, dtype=dot.data_dtype + lanes) + (T.broadcast(offset, size) if size > 1 else offset)

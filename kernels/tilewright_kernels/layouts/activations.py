@@ -7,7 +7,7 @@ from math import ceil
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK
-from tilewright_kernels.isa.vectors import places
+from tilewright_kernels.isa.vectors import indices
 from tilewright_kernels.tir import Buffer, Expr, Index
 
 
@@ -80,4 +80,4 @@ class Activations(ABC):
 
     def store(self, buffer: Buffer, vector: Expr, index: Index, size: int) -> None:
         *pixel, channel = index
-        T.buffer_store(buffer, vector, [*pixel, places(channel, size)])
+        T.buffer_store(buffer, vector, [*pixel, indices(channel, size)])

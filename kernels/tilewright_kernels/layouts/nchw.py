@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 
 from tilewright.contract.workload import CHANNEL_BLOCK
-from tilewright_kernels.isa.dots import LANE_BYTES
+from tilewright_kernels.isa.dots import SEGMENT_BYTES
 from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.layouts.planes import export_planes, import_planes
 from tilewright_kernels.tir import Buffer, Expr, Index, allocate, part
@@ -20,7 +20,7 @@ class Nchw(Activations):
     @property
     def square(self) -> int:
         """Channels and pixels that are transposed together in one 128-bit lane."""
-        return LANE_BYTES // int(np.dtype(self.dtype).itemsize)
+        return SEGMENT_BYTES // int(np.dtype(self.dtype).itemsize)
 
     @property
     def has_rows(self) -> bool:

@@ -4,7 +4,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK
-from tilewright_kernels.isa.vectors import piece
+from tilewright_kernels.isa.vectors import elements
 from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.tir import Buffer, Expr, Index
 
@@ -37,7 +37,7 @@ class Nchw16c(Activations):
             return
         vector = T.bind(vector)
         for at, chunk in enumerate(_chunks(index, size)):
-            super().store(buffer, piece(vector, at * CHANNEL_BLOCK, CHANNEL_BLOCK), chunk, CHANNEL_BLOCK)
+            super().store(buffer, elements(vector, at * CHANNEL_BLOCK, CHANNEL_BLOCK), chunk, CHANNEL_BLOCK)
 
 
 def _chunks(index: Index, size: int) -> list[Index]:

@@ -12,8 +12,8 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK
-from tilewright_kernels.isa.dots import LANE_BYTES
-from tilewright_kernels.isa.vectors import piece, places, transposed
+from tilewright_kernels.isa.dots import SEGMENT_BYTES
+from tilewright_kernels.isa.vectors import elements, indices, transposed
 from tilewright_kernels.layouts.traits import EXPORT
 from tilewright_kernels.tir import Buffer, Expr, inline, part, region
 
@@ -28,7 +28,7 @@ def power_of_two(number: int) -> int:
 
 def vector_lanes(planes: "Nchw") -> int:
     """128-bit lanes of a vector."""
-    return planes.lanes * 4 // LANE_BYTES
+    return planes.lanes * 4 // SEGMENT_BYTES
 
 
 def import_planes(planes: "Nchw", data: Buffer, buffer: Buffer, name: str) -> None:
@@ -36,9 +36,9 @@ def import_planes(planes: "Nchw", data: Buffer, buffer: Buffer, name: str) -> No
 
     Channels that fill up the last chunk repeat the last one.
     """
-    columns, widest = planes.columns, min(vector_lanes(planes), planes.columns // LANE_BYTES)
+    columns, widest = planes.columns, min(vector_lanes(planes), planes.columns // SEGMENT_BYTES)
     lanes = max(lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= widest)
-    pixels = lanes * power_of_two(min(columns, LANE_BYTES))
+    pixels = lanes * power_of_two(min(columns, SEGMENT_BYTES))
 
     def transpose(n: Expr, g: Expr, row: Expr, chunk: Expr, first: Expr) -> None:
         channels = [tirx.min(chunk * CHANNEL_BLOCK + at, planes.channels - 1) for at in range(CHANNEL_BLOCK)]
@@ -47,7 +47,7 @@ def import_planes(planes: "Nchw", data: Buffer, buffer: Buffer, name: str) -> No
             for lane in range(lanes):
                 *chunks, start = planes.channels_at(chunk, CHANNEL_BLOCK)
                 column = first + lane * (pixels // lanes) + pixel
-                value = piece(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
+                value = elements(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
                 T.buffer_store(buffer, value, [n, g, row, column, *chunks, T.ramp(start, 1, CHANNEL_BLOCK)])
 
     @inline
@@ -142,5 +142,5 @@ def export_channels(
     for channel in range(channels):
         lane, in_lane = divmod(channel, square)
         vector, start = divmod(in_lane * tile.pixels, square)
-        value = piece(planes[vector], lane * square + start, tile.pixels)
-        T.buffer_store(out, value, [n, g, index * tile.channels + channel, h, places(first, tile.pixels)])
+        value = elements(planes[vector], lane * square + start, tile.pixels)
+        T.buffer_store(out, value, [n, g, index * tile.channels + channel, h, indices(first, tile.pixels)])

@@ -5,7 +5,7 @@ from math import ceil
 from tvm import tirx
 from tvm.script import tirx as T
 
-from tilewright_kernels.isa.dots import LANE_BYTES
+from tilewright_kernels.isa.dots import SEGMENT_BYTES
 from tilewright_kernels.isa.operands import as_operands
 from tilewright_kernels.isa.vectors import interleaved
 from tilewright_kernels.layouts.planes import power_of_two
@@ -57,7 +57,7 @@ class RowStaging(Staging):
     @property
     def _pixels(self) -> int:
         """That are copied together; the last of a row overlap those before."""
-        return power_of_two(min(self.data.width, LANE_BYTES))
+        return power_of_two(min(self.data.width, SEGMENT_BYTES))
 
     def _fill(self, data_zero_point: Buffer, source: Buffer, row: list[Expr], first: int, count: int) -> None:
         K = self.dot.products
@@ -77,8 +77,8 @@ class RowStaging(Staging):
     def _k_groups_of(self, planes: list[Expr]) -> Expr:
         """Vectors of pixels, one for each channel, as operands."""
         dot, pixels = self.dot, self._pixels
-        if dot.lanes == pixels == LANE_BYTES and dot.has_bytes:
-            together = interleaved([T.reinterpret(each, dtype=f"uint8x{pixels}") for each in planes], pixels)
+        if dot.lanes == pixels == SEGMENT_BYTES and dot.multiplies_bytes:
+            together = interleaved(dot.vectors, planes)
         else:
             order = [tap * pixels + pixel for pixel in range(pixels) for tap in range(len(planes))]
             together = tirx.Shuffle(planes, order)

@@ -10,7 +10,7 @@ from tilewright_kernels.conv2d.channels import group_in, group_out
 from tilewright_kernels.conv2d.divisors import divisors
 from tilewright_kernels.conv2d.tiled_choices import ENOUGH_SUMS, TiledChoices
 from tilewright_kernels.conv2d.tiling import TiledLoops
-from tilewright_kernels.isa.dots import LANE_BYTES, Dot
+from tilewright_kernels.isa.dots import SEGMENT_BYTES, Dot
 from tilewright_kernels.layouts.traits import traits_of
 
 MOST_ROW_PIXELS = 128
@@ -72,7 +72,7 @@ def pixel_rows(workload: Workload) -> tuple[int, int, int]:
     if not traits_of(workload).is_transposed:
         return workload.batch, 1, pixels
     row = max(size for size in divisors(pixels) if size <= MOST_ROW_PIXELS)
-    row = row if row >= LANE_BYTES else pixels
+    row = row if row >= SEGMENT_BYTES else pixels
     return workload.batch, pixels // row, row
 
 

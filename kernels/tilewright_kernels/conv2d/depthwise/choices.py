@@ -6,7 +6,7 @@ from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.depthwise import cost
 from tilewright_kernels.conv2d.depthwise.tiling import ORDERS, Chunking, DepthwiseShape, tile_rows
 from tilewright_kernels.conv2d.divisors import cut_evenly, divisors
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import PATHS
 
 BYTES = ("uint8", "int8")
 
@@ -31,7 +31,7 @@ class DepthwiseChoices(ChoiceSpace[Chunking]):
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"depthwise_{isa.value}"
-        self.dot = DOTS[isa]
+        self.dot = PATHS[isa].dot
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         is_depthwise = workload.in_channels == workload.groups == workload.out_channels > 1

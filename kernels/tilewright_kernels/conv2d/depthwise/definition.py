@@ -22,8 +22,8 @@ from tilewright_kernels.conv2d.channels import VECTORS
 from tilewright_kernels.conv2d.depthwise.staging import StretchRows
 from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.conv2d.signature import Arguments, Signature, prim_func
-from tilewright_kernels.isa.dots import Dot
-from tilewright_kernels.isa.vectors import narrowed, quads_of
+from tilewright_kernels.isa.dots import Dot, Narrowing
+from tilewright_kernels.isa.vectors import interleaved_in_segments, narrowed
 from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.layouts.table import whole_data, whole_results
 from tilewright_kernels.layouts.traits import IMPORT_DATA
@@ -35,7 +35,8 @@ def depthwise(workload: Workload, dot: Dot) -> Any:
 
     Blocks: `stage` (the padding, int8 shifted to uint8), `interleave`, `conv`, `requantise`; those of the layout.
     """
-    shape = DepthwiseShape.of(workload, dot)
+    shape, narrowing = DepthwiseShape.of(workload, dot), dot.vectors.narrowing
+    assert narrowing is not None, "paths without it have no depthwise space"
     rows = StretchRows(workload, dot, shape, whole_data(workload))
     products = Products(workload, dot, shape)
     results = whole_results(workload)
@@ -47,7 +48,7 @@ def depthwise(workload: Workload, dot: Dot) -> Any:
         quads = products.interleave(source, rows.rows)
         total = products.multiply(quads, given.weight, given.bias)
         result = results.result(given.out)
-        Results(workload, dot, shape, rows, results).requantise(total, given.scale, given.output, result)
+        Results(workload, dot, shape, narrowing, rows, results).requantise(total, given.scale, given.output, result)
         results.export(result, given.out)
 
     channels = shape.blocks, VECTORS, dot.lanes
@@ -100,7 +101,7 @@ class Products:
         start = h * shape.row_bytes + g * (shape.outputs * self.workload.stride[1] * pixel) + b * size
         for q in range(shape.k_groups):
             pixels = [source.vload([n, start + column * pixel], f"uint8x{size}") for column in self._columns(q)]
-            for vector, value in enumerate(quads_of(pixels, size)):
+            for vector, value in enumerate(interleaved_in_segments(pixels)):
                 first = b * self.block_bytes + (q * VECTORS + vector) * size
                 T.buffer_store(quads, value, [n, h, g, T.ramp(first, 1, size)])
 
@@ -147,6 +148,7 @@ class Results:
     workload: Workload
     dot: Dot
     shape: DepthwiseShape
+    narrowing: Narrowing
     rows: StretchRows
     results: Activations
 
@@ -172,7 +174,7 @@ class Results:
         sums = [T.Cast(f"float32x{lanes}", total.vload([*index, j, 0], f"int32x{lanes}")) for j in range(VECTORS)]
         scales = [scale.vload([b, j, 0], f"float32x{lanes}") for j in range(VECTORS)]
         scaled = [each * factor for each, factor in zip(sums, scales, strict=True)]
-        values = narrowed(self.workload.out_dtype, scaled, lanes, output)
+        values = narrowed(self.narrowing, self.workload.out_dtype, scaled, output)
         for stretch in range(shape.stretches):
             column = stretch * shape.stretch_columns + g * shape.outputs + o
             if (stretch + 1) * shape.stretch_columns <= self.workload.out_width:

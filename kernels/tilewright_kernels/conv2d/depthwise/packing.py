@@ -7,7 +7,7 @@ from tilewright_kernels.conv2d.channels import VECTORS
 from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.conv2d.packing import fold_zero_point, in_blocks, instruction_zero_point, spread_taps
-from tilewright_kernels.isa.dots import LANE_BYTES, Dot
+from tilewright_kernels.isa.dots import SEGMENT_BYTES, Dot
 
 
 def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
@@ -31,10 +31,10 @@ def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[A
 def in_unpack_order(shape: DepthwiseShape, dot: Dot, channels: Array) -> Array:
     """(channel, ...) as (block, vector, lane, ...), once for every stretch.
 
-    Unpacking works inside parts of LANE_BYTES bytes, of which each vector of sums takes every fourth four.
+    Unpacking works inside parts of SEGMENT_BYTES bytes, of which each vector of sums takes every fourth four.
     """
     vector, lane = np.arange(VECTORS)[:, None], np.arange(dot.lanes)[None, :]
-    part, lane_in_part = np.divmod(lane, LANE_BYTES // VECTORS)
-    order = (LANE_BYTES * part + LANE_BYTES // VECTORS * vector + lane_in_part) % shape.channels
+    part, lane_in_part = np.divmod(lane, SEGMENT_BYTES // VECTORS)
+    order = (SEGMENT_BYTES * part + SEGMENT_BYTES // VECTORS * vector + lane_in_part) % shape.channels
     blocked = channels.reshape(shape.blocks, shape.channels, *channels.shape[1:])
     return np.ascontiguousarray(blocked[:, order])

@@ -9,7 +9,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.operands import as_operands
-from tilewright_kernels.isa.vectors import places
+from tilewright_kernels.isa.vectors import indices
 from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.tir import Buffer, Expr, inline, whole
 
@@ -105,8 +105,8 @@ class StretchRows:
     ) -> None:
         n, h, w = pixel
         vector = self.data.load(data, self.data.element(n, h, w, 0, channel), size)
-        T.buffer_store(source, as_operands(vector, self.data.dtype, size, self.dot), [n, places(start, size)])
+        T.buffer_store(source, as_operands(vector, self.data.dtype, size, self.dot), [n, indices(start, size)])
 
     def _fill(self, data_zero_point: Buffer, source: Buffer, n: Expr, start: Expr, size: int) -> None:
         zero_point = T.Cast(self.dot.data_dtype, data_zero_point[0])
-        T.buffer_store(source, T.broadcast(zero_point, size), [n, places(start, size)])
+        T.buffer_store(source, T.broadcast(zero_point, size), [n, indices(start, size)])

@@ -5,7 +5,7 @@ from typing import Any
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.epilogue import requantise, residual_addend
+from tilewright_kernels.conv2d.requantise import requantise, residual_addend
 from tilewright_kernels.conv2d.signature import Arguments, Signature, prim_func
 from tilewright_kernels.layouts.table import layout_of
 from tilewright_kernels.tir import Buffer, Expr, allocate, inline

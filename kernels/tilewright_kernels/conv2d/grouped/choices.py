@@ -8,7 +8,7 @@ from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import cut_evenly, divisors
 from tilewright_kernels.conv2d.grouped import cost
 from tilewright_kernels.conv2d.grouped.tiling import MOST_CHUNK_BYTES, ChunkedTile, LaneShape
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import PATHS
 
 MOST_TILE_ROWS = 4
 """Rows share weights, and rows of input: more than four gain little, and make many more choices."""
@@ -28,7 +28,7 @@ class GroupedChoices(ChoiceSpace[ChunkedTile]):
     def __init__(self, isa: Isa) -> None:
         self.isa = isa
         self.name = f"grouped_{isa.value}"
-        self.dot = DOTS[isa]
+        self.dot = PATHS[isa].dot
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         return isa is self.isa and workload.groups > 1

@@ -65,11 +65,12 @@ class Quads:
 
         if self.hold_taps:
             first = column * self.shape.pixel_step + q * products
-            return interleaved([load(first + tap, block * lanes, lanes) for tap in range(products)], lanes)
+            return interleaved(self.dot.vectors, [load(first + tap, block * lanes, lanes) for tap in range(products)])
         of_group, to_group = group_in(self.workload), group_out(self.workload)
         size = lanes // to_group * of_group
+        assert self.dot.vectors.permute is not None, "loads_vectors says so"
         first_quads = [lane // to_group * (of_group // products) for lane in range(lanes)]
-        return spread(load(column, block * size, size), size, first_quads, q)
+        return spread(self.dot.vectors.permute, load(column, block * size, size), first_quads, q)
 
     def _load(self, data: Buffer, data_zero_point: Buffer, n: Expr, h: Expr, w: Expr, channel: Expr, size: int) -> Expr:
         """`size` channels of one padded pixel."""

@@ -82,10 +82,12 @@ class ChunkedTile:
 def loads_vectors(workload: Workload, dot: Dot) -> bool:
     """Whether k_groups can be made of whole vectors: no lane without a channel, and pixels that split evenly."""
     inputs, outputs = group_in(workload), group_out(workload)
-    if workload.out_channels % dot.lanes or not dot.has_bytes:
+    if workload.out_channels % dot.lanes or not dot.multiplies_bytes:
         return False
     if inputs == 1:
         return outputs == 1
+    if dot.vectors.permute is None:
+        return False
     size = dot.lanes // outputs * inputs
     is_whole = dot.lanes % outputs == 0 and inputs % dot.products == 0
     return is_whole and size <= dot.macs and size & (size - 1) == 0
