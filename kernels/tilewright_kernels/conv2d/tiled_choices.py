@@ -6,14 +6,13 @@ from math import prod
 from typing import ClassVar
 
 from tilewright.contract.candidates import Choice
-from tilewright.contract.target import Isa, Target
+from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d import tiled_cost
 from tilewright_kernels.conv2d.channels import CACHE_LINE, ITEM_BYTES
 from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import cut_evenly
 from tilewright_kernels.conv2d.tiling import ORDERS, SHARED, TiledLoops, Tiling, distinct_orders, shared_loops
-from tilewright_kernels.isa.paths import PATHS
 from tilewright_kernels.layouts.traits import traits_of
 
 ENOUGH_SUMS = 8
@@ -29,10 +28,6 @@ class TiledChoices(ChoiceSpace[Tiling]):
     version: ClassVar[int] = 2
     """Since version 2 `shared` is a decision; before, the fewest loops that feed every thread were shared."""
     decisions = Tiling
-
-    def __init__(self, isa: Isa) -> None:
-        self.isa = isa
-        self.dot = PATHS[isa].dot
 
     @abstractmethod
     def loops(self, workload: Workload) -> TiledLoops:

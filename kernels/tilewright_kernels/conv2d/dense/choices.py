@@ -29,9 +29,7 @@ SPLITS = 2
 class DenseChoices(TiledChoices):
     """Groups of many channels, or one; any stride, padding, dilation and batch."""
 
-    def __init__(self, isa: Isa) -> None:
-        super().__init__(isa)
-        self.name = f"dense_{isa.value}"
+    kind = "dense"
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         return isa is self.isa and (workload.groups == 1 or group_out(workload) >= self.dot.lanes * LEAST_FILLED)

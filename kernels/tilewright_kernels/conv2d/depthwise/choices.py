@@ -6,7 +6,6 @@ from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.depthwise import cost
 from tilewright_kernels.conv2d.depthwise.tiling import ORDERS, Chunking, DepthwiseShape, tile_rows
 from tilewright_kernels.conv2d.divisors import cut_evenly, divisors
-from tilewright_kernels.isa.paths import PATHS
 
 BYTES = ("uint8", "int8")
 
@@ -26,12 +25,8 @@ SPARE_REGISTERS = 8
 class DepthwiseChoices(ChoiceSpace[Chunking]):
     """One input and one output channel a group, results of one byte; any stride, padding, dilation and batch."""
 
+    kind = "depthwise"
     decisions = Chunking
-
-    def __init__(self, isa: Isa) -> None:
-        self.isa = isa
-        self.name = f"depthwise_{isa.value}"
-        self.dot = PATHS[isa].dot
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         is_depthwise = workload.in_channels == workload.groups == workload.out_channels > 1

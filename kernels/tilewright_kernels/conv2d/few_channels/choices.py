@@ -18,9 +18,7 @@ FEW_CHANNELS = 16
 class FewChannelsChoices(TiledChoices):
     """groups = 1, input channels that are few and do not fill k_groups; any stride, padding and batch."""
 
-    def __init__(self, isa: Isa) -> None:
-        super().__init__(isa)
-        self.name = f"few_channels_{isa.value}"
+    kind = "few_channels"
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         channels = workload.in_channels

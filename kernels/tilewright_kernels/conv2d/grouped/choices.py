@@ -8,7 +8,6 @@ from tilewright_kernels.conv2d.choices import ChoiceSpace
 from tilewright_kernels.conv2d.divisors import cut_evenly, divisors
 from tilewright_kernels.conv2d.grouped import cost
 from tilewright_kernels.conv2d.grouped.tiling import MOST_CHUNK_BYTES, ChunkedTile, LaneShape
-from tilewright_kernels.isa.paths import PATHS
 
 MOST_TILE_ROWS = 4
 """Rows share weights, and rows of input: more than four gain little, and make many more choices."""
@@ -23,12 +22,8 @@ SPARE_REGISTERS = 4
 class GroupedChoices(ChoiceSpace[ChunkedTile]):
     """groups > 1, any channels, multipliers, kernel, stride, dilation, padding and batch."""
 
+    kind = "grouped"
     decisions = ChunkedTile
-
-    def __init__(self, isa: Isa) -> None:
-        self.isa = isa
-        self.name = f"grouped_{isa.value}"
-        self.dot = PATHS[isa].dot
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         return isa is self.isa and workload.groups > 1

@@ -85,13 +85,10 @@ class GroupedSpace(GroupedChoices, StructuredSpace[ChunkedTile]):
             block, lane = sch.split(whole["c"], [None, self.dot.lanes])
             lane = split_tail(sch, lane, workload.out_channels, self.dot.lanes)
         group, output = sch.split(whole["w"], [None, self.shape(workload).outputs])
-        chunk, blocks, block_in_tile = split_tiles(
-            sch, block, 2, None if choice is None else (choice.chunk, choice.blocks)
-        )
-        chunk_rows, rows, row = split_tiles(
-            sch, whole["h"], 2, None if choice is None else (choice.chunk_rows, choice.rows)
-        )
-        groups, group_in_tile = split_tiles(sch, group, 1, None if choice is None else (choice.groups,))
+        sizes = {} if choice is None else choice.sizes
+        chunk, blocks, block_in_tile = split_tiles(sch, block, 2, sizes.get("blocks"))
+        chunk_rows, rows, row = split_tiles(sch, whole["h"], 2, sizes.get("rows"))
+        groups, group_in_tile = split_tiles(sch, group, 1, sizes.get("groups"))
         over_chunks, pixels = (whole["n"], chunk, chunk_rows), (row, group_in_tile, output)
         sch.reorder(*over_chunks, rows, groups, blocks, *pixels, block_in_tile)
         return ChunkedNest(over_chunks, blocks, pixels, block_in_tile, lane)
