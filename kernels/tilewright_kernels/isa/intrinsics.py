@@ -21,6 +21,7 @@ from tilewright_kernels.conv2d.requantise import narrow
 from tilewright_kernels.isa.dots import Dot, Narrowing
 from tilewright_kernels.isa.paths import PATHS
 from tilewright_kernels.isa.vectors import Vector, elements, llvm, narrowed
+from tilewright_kernels.layouts.traits import traits_of
 
 NARROWED = ("uint8", "int8")
 NARROWED_GROUPS = (2, 4)
@@ -59,10 +60,11 @@ def _makers_of(dot: Dot) -> dict[str, Makers]:
 
 def narrow_name(workload: Workload, dot: Dot, groups: int) -> str | None:
     """The intrinsic that narrows `groups` vectors of sums, or None where plain vector code has to do it."""
-    is_apart = workload.layout == "NCHW16c"
+    together = traits_of(workload).channels_together
+    is_apart = together == CHANNEL_BLOCK
     is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in NARROWED_GROUPS
     # Outside NHWC results lie in chunks of sixteen channels, which shorter vectors share.
-    fills_chunks = dot.lanes == CHANNEL_BLOCK or workload.layout == "NHWC"
+    fills_chunks = dot.lanes == CHANNEL_BLOCK or together is None
     has_instructions = dot.vectors.narrowing is not None and fills_chunks
     return _narrow_name(dot, workload.out_dtype, groups, is_apart) if is_narrow and has_instructions else None
 

@@ -1,0 +1,73 @@
+"""Quads of pixels for depthwise kernels: four neighbours of a row side by side, for each channel."""
+
+from dataclasses import dataclass
+
+from tvm.script import tirx as T
+
+from tilewright.contract.workload import Workload
+from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
+from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.isa.vectors import interleaved_in_segments
+from tilewright_kernels.tir import Buffer, Expr, allocate, inline
+
+
+@dataclass(frozen=True)
+class Quads:
+    """Of one channel each, in registers: (image, padded row, group of outputs, bytes of all blocks)."""
+
+    workload: Workload
+    dot: Dot
+    shape: DepthwiseShape
+
+    @property
+    def block_bytes(self) -> int:
+        """Of the quads of one block, at one group of outputs."""
+        return self.shape.quads * VECTORS * self.dot.macs
+
+    @property
+    def taps(self) -> int:
+        """Columns that a group of outputs reads."""
+        extent = (self.workload.kernel_size[1] - 1) * self.workload.dilation[1] + 1
+        return (self.shape.outputs - 1) * self.workload.stride[1] + extent
+
+    def interleave(self, source: Buffer, rows: int) -> Buffer:
+        """Block `interleave`."""
+        N, GROUPS, BLOCKS, SIZE = self.workload.batch, self.shape.groups, self.shape.blocks, self.block_bytes
+        ROW = self.shape.row_bytes
+        quads = allocate("quads", (N, rows, GROUPS, BLOCKS * SIZE), self.dot.data_dtype, scope="local")
+
+        @inline
+        def block() -> None:
+            for n, h, g, b in T.grid(N, rows, GROUPS, BLOCKS):
+                with T.sblock("interleave"):
+                    vn, vh, vg, vb = T.axis.remap("SSSS", [n, h, g, b])
+                    T.reads(source[vn, vh * ROW : vh * ROW + ROW])
+                    T.writes(quads[vn, vh, vg, vb * SIZE : vb * SIZE + SIZE])
+                    self._row(quads, source, vn, vh, vg, vb)
+
+        block()
+        return quads
+
+    def _row(self, quads: Buffer, source: Buffer, n: Expr, h: Expr, g: Expr, b: Expr) -> None:
+        """Four vectors of each quad of a row."""
+        shape, size = self.shape, self.dot.macs
+        pixel = shape.blocks * size
+        start = h * shape.row_bytes + g * (shape.outputs * self.workload.stride[1] * pixel) + b * size
+        for q in range(shape.quads):
+            pixels = [source.vload([n, start + column * pixel], f"uint8x{size}") for column in self._columns(q)]
+            for vector, value in enumerate(interleaved_in_segments(pixels)):
+                T.buffer_store(quads, value, [n, h, g, T.ramp(self.at(b, q, vector), 1, size)])
+
+    def _columns(self, q: int) -> list[int]:
+        """Of quad `q`; what stands for a column that no tap reads is one that is.
+
+        Interleaved with itself, the last of three makes LLVM trade each unpacking for two shuffles; with the first it
+        does not. One or two columns are better repeated: one shuffle then does the work of two unpackings.
+        """
+        first, size = q * self.dot.products, self.dot.products
+        unread = first if self.taps - first == size - 1 else self.taps - 1
+        return [column if column < self.taps else unread for column in range(first, first + size)]
+
+    def at(self, b: Expr, q: Expr, vector: Expr) -> Expr:
+        """Where a vector of a quad begins among the bytes of all blocks."""
+        return b * self.block_bytes + (q * VECTORS + vector) * self.dot.macs
