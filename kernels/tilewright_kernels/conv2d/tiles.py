@@ -24,7 +24,7 @@ def multiply(loops: TiledLoops, kernel: tuple[int, int], dot: Dot, data: Read, w
     by what; `q` counts k_groups, which the splits take in turn.
     """
     N, G, OH, OW, (KH, KW) = loops.batch, loops.groups, loops.out_height, loops.out_width, kernel
-    SPLITS, BLOCKS, LANES, K = loops.parts, loops.channel_blocks, loops.lanes, dot.products
+    SPLITS, BLOCKS, LANES, K = loops.splits, loops.channel_blocks, loops.lanes, dot.products
     total = allocate("total", (N, G, OH, OW, SPLITS, BLOCKS, LANES), "int32", scope="local")
 
     def first(g: Expr, b: Expr, split: Expr, lane: Expr) -> Expr:
@@ -34,7 +34,7 @@ def multiply(loops: TiledLoops, kernel: tuple[int, int], dot: Dot, data: Read, w
     @inline
     def block() -> None:
         for n, g, h, w, split, b, lane, kh, kw, q, i in T.grid(
-            N, G, OH, OW, SPLITS, BLOCKS, LANES, KH, KW, loops.channel_quads // SPLITS, K
+            N, G, OH, OW, SPLITS, BLOCKS, LANES, KH, KW, loops.k_groups // SPLITS, K
         ):
             with T.sblock("conv"):
                 vn, vg, vh, vw, vs, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
@@ -52,7 +52,7 @@ def multiply(loops: TiledLoops, kernel: tuple[int, int], dot: Dot, data: Read, w
 
 
 def sum_splits(loops: TiledLoops, total: Buffer, n: Expr, h: Expr, w: Expr, g: Expr, b: Expr, lane: Expr) -> Expr:
-    first, *others = (total[n, g, h, w, split, b, lane] for split in range(loops.parts))
+    first, *others = (total[n, g, h, w, split, b, lane] for split in range(loops.splits))
     return sum(others, first)
 
 

@@ -39,6 +39,11 @@ class Activations(ABC):
         return ceil(self.channels / self.lanes)
 
     @property
+    def has_rows(self) -> bool:
+        """Whether rows come in and go out one by one, and not an image as one row."""
+        return True
+
+    @property
     @abstractmethod
     def array_shape(self) -> tuple[int, ...]:
         """Of the caller's array, as the kernel declares it."""

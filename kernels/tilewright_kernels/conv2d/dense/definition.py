@@ -23,7 +23,7 @@ def dense(workload: Workload, dot: Dot) -> Any:
     """
     loops, staging, results = loops_of(workload, dot), staging_of(workload, dot), results_of(workload, dot)
     blocks = loops.groups, loops.channel_blocks
-    weight_shape = (*blocks, *workload.kernel_size, loops.channel_quads, loops.lanes, dot.products)
+    weight_shape = (*blocks, *workload.kernel_size, loops.k_groups, loops.lanes, dot.products)
     (SH, SW), (DH, DW) = workload.stride, workload.dilation
 
     def emit(given: Arguments) -> None:

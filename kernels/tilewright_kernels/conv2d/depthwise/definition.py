@@ -2,13 +2,13 @@
 
 A vector holds one byte of each of its channels. Four neighbouring pixels A, B, C, D of a row become four vectors of
 quads (a b c d of one channel in each lane of 32 bits) by unpacking twice: bytes of A with B and C with D, then pairs
-with pairs. Unpacking works inside 128-bit parts, so the channels of the four vectors come out of order:
+with pairs. Unpacking works inside segments of 128 bits, so the channels of the four vectors come out of order:
 
     vector j, lane l   <->   channel 16 * (l // 4) + 4 * j + l % 4
 
 Weights, bias and scale are packed in that order, and packing the four sums down to bytes, which also works inside
-128-bit parts, puts the channels back. Where the channels do not fill vectors, a vector holds several pixels: a row
-is cut into `slots` stretches, which are staged and computed side by side.
+segments, puts the channels back. Where the channels do not fill vectors, a vector holds several pixels: a row
+is cut into `stretches`, which are staged and computed side by side.
 """
 
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
+from tilewright_kernels.conv2d.channels import VECTORS
 from tilewright_kernels.conv2d.depthwise.quads import Quads
 from tilewright_kernels.conv2d.depthwise.results import Results
-from tilewright_kernels.conv2d.depthwise.staging import SlotRows
+from tilewright_kernels.conv2d.depthwise.staging import StretchRows
+from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.conv2d.signature import Arguments, Signature, prim_func
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.layouts.table import whole_data, whole_results
@@ -34,7 +35,7 @@ def depthwise(workload: Workload, dot: Dot) -> Any:
     """
     shape, narrowing = DepthwiseShape.of(workload, dot), dot.vectors.narrowing
     assert narrowing is not None, "paths without it have no depthwise space"
-    rows = SlotRows(workload, dot, shape, whole_data(workload))
+    rows = StretchRows(workload, dot, shape, whole_data(workload))
     results = whole_results(workload)
 
     def emit(given: Arguments) -> None:
@@ -48,7 +49,7 @@ def depthwise(workload: Workload, dot: Dot) -> Any:
         results.export(result, given.out)
 
     channels = shape.blocks, VECTORS, dot.lanes
-    weight_shape = shape.blocks, shape.outputs, workload.kernel_size[0], shape.quads, *channels[1:], dot.products
+    weight_shape = shape.blocks, shape.outputs, workload.kernel_size[0], shape.k_groups, *channels[1:], dot.products
     shapes = rows.data.array_shape, weight_shape, dot.weight_dtype, channels, results.array_shape
     return prim_func(Signature(workload, *shapes), emit)
 
@@ -61,7 +62,7 @@ def multiply(workload: Workload, quads: Quads, source: Buffer, weight: Buffer, b
 
     @inline
     def block() -> None:
-        for n, h, g, b, o, j, lane, kh, q, i in T.grid(*sums, workload.kernel_size[0], shape.quads, dot.products):
+        for n, h, g, b, o, j, lane, kh, q, i in T.grid(*sums, workload.kernel_size[0], shape.k_groups, dot.products):
             with T.sblock("conv"):
                 vn, vh, vg, vb, vo, vj, vl, vkh, vq, vi = T.axis.remap("SSSSSSSRRR", [n, h, g, b, o, j, lane, kh, q, i])
                 accumulate(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
+from tilewright_kernels.conv2d.channels import VECTORS
+from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.vectors import interleaved_in_segments
 from tilewright_kernels.tir import Buffer, Expr, allocate, inline
@@ -22,7 +23,7 @@ class Quads:
     @property
     def block_bytes(self) -> int:
         """Of the quads of one block, at one group of outputs."""
-        return self.shape.quads * VECTORS * self.dot.macs
+        return self.shape.k_groups * VECTORS * self.dot.macs
 
     @property
     def taps(self) -> int:
@@ -53,7 +54,7 @@ class Quads:
         shape, size = self.shape, self.dot.macs
         pixel = shape.blocks * size
         start = h * shape.row_bytes + g * (shape.outputs * self.workload.stride[1] * pixel) + b * size
-        for q in range(shape.quads):
+        for q in range(shape.k_groups):
             pixels = [source.vload([n, start + column * pixel], f"uint8x{size}") for column in self._columns(q)]
             for vector, value in enumerate(interleaved_in_segments(pixels)):
                 T.buffer_store(quads, value, [n, h, g, T.ramp(self.at(b, q, vector), 1, size)])

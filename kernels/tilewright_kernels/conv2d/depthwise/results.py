@@ -6,8 +6,9 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.depthwise.choices import VECTORS, DepthwiseShape
-from tilewright_kernels.conv2d.depthwise.staging import SlotRows
+from tilewright_kernels.conv2d.channels import VECTORS
+from tilewright_kernels.conv2d.depthwise.staging import Pieces, StretchRows
+from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.isa.dots import Dot, Narrowing
 from tilewright_kernels.isa.vectors import narrowed
 from tilewright_kernels.layouts.activations import Activations
@@ -16,13 +17,13 @@ from tilewright_kernels.tir import Buffer, Expr, inline, whole
 
 @dataclass(frozen=True)
 class Results:
-    """Sums that are narrowed to bytes, the channels of every slot stored where they belong."""
+    """Sums that are narrowed to bytes, the channels of every stretch stored where they belong."""
 
     workload: Workload
     dot: Dot
     shape: DepthwiseShape
     narrowing: Narrowing
-    rows: SlotRows
+    rows: StretchRows
     results: Activations
 
     def requantise(self, total: Buffer, scale: Buffer, output: Buffer, result: Buffer) -> None:
@@ -42,38 +43,44 @@ class Results:
         block()
 
     def _output(self, total: Buffer, scale: Buffer, output: Buffer, result: Buffer, index: list[Expr]) -> None:
-        """One output of every slot."""
+        """One output of every stretch."""
         (n, h, g, b, o), shape, lanes = index, self.shape, self.dot.lanes
         sums = [T.Cast(f"float32x{lanes}", total.vload([*index, j, 0], f"int32x{lanes}")) for j in range(VECTORS)]
         scales = [scale.vload([b, j, 0], f"float32x{lanes}") for j in range(VECTORS)]
         scaled = [each * factor for each, factor in zip(sums, scales, strict=True)]
         values = narrowed(self.narrowing, self.workload.out_dtype, scaled, output)
-        for slot in range(shape.slots):
-            column = slot * shape.stretch + g * shape.outputs + o
-            if (slot + 1) * shape.stretch <= self.workload.out_width:
-                self._store_slot(result, values, (n, h, column), b, slot)
+        for stretch in range(shape.stretches):
+            column = stretch * shape.stretch_columns + g * shape.outputs + o
+            if (stretch + 1) * shape.stretch_columns <= self.workload.out_width:
+                self._store_stretch(result, values, (n, h, column), b, stretch)
             else:
                 with T.If(column < self.workload.out_width), T.Then():
-                    self._store_slot(result, values, (n, h, column), b, slot)
+                    self._store_stretch(result, values, (n, h, column), b, stretch)
 
-    def _store_slot(self, result: Buffer, values: Expr, pixel: tuple[Expr, ...], b: Expr, slot: int) -> None:
+    def _store_stretch(self, result: Buffer, values: Expr, pixel: tuple[Expr, ...], b: Expr, stretch: int) -> None:
         """The channels of a block, of which the last may have fewer."""
         whole_block, last = [(0, self.shape.channels)], self.rows.pieces_of(self.shape.blocks - 1)
         if self.shape.blocks == 1 or last == whole_block:
-            self._store_pieces(result, values, pixel, b, slot, last)
+            self._store_pieces(result, values, pixel, b, stretch, last)
             return
         with T.If(b < self.shape.blocks - 1):
             with T.Then():
-                self._store_pieces(result, values, pixel, b, slot, whole_block)
+                self._store_pieces(result, values, pixel, b, stretch, whole_block)
             with T.Else():
-                self._store_pieces(result, values, pixel, b, slot, last)
+                self._store_pieces(result, values, pixel, b, stretch, last)
 
     def _store_pieces(
-        self, result: Buffer, values: Expr, pixel: tuple[Expr, ...], b: Expr, slot: int, pieces: list[tuple[int, int]]
+        self,
+        result: Buffer,
+        values: Expr,
+        pixel: tuple[Expr, ...],
+        b: Expr,
+        stretch: int,
+        pieces: Pieces,
     ) -> None:
         n, h, column = pixel
         for first, size in pieces:
-            start = slot * self.shape.channels + first
+            start = stretch * self.shape.channels + first
             is_whole = size == self.dot.macs
             vector = values if is_whole else tirx.Shuffle([values], list(range(start, start + size)))
             index = self.results.element(n, h, column, 0, b * self.shape.channels + first)

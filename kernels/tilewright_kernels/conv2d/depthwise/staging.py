@@ -1,4 +1,4 @@
-"""Padded rows for depthwise kernels: every slot with its stretch of a row, a vector of bytes for column and block."""
+"""Padded rows for depthwise kernels: its stretches side by side, a vector of bytes for column and block."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,19 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.depthwise.choices import DepthwiseShape
+from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.operands import as_operands
 from tilewright_kernels.isa.vectors import indices
 from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.tir import Buffer, Expr, inline, whole
 
+Pieces = list[tuple[int, int]]
+"""(first channel, how many) of vectors."""
 
-def pieces(channels: int, size: int) -> list[tuple[int, int]]:
-    """(first, count) of vectors that cover the first `channels` of `size`, each a power of two."""
+
+def pieces(channels: int, size: int) -> Pieces:
+    """Vectors that cover the first `channels` of `size`, each a power of two."""
     if channels == size:
         return [(0, size)]
     counts = [1 << bit for bit in reversed(range(channels.bit_length())) if channels >> bit & 1]
@@ -23,7 +26,7 @@ def pieces(channels: int, size: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class SlotRows:
+class StretchRows:
     """Bytes that have no channel are left as they are: their weights are zero."""
 
     workload: Workload
@@ -59,20 +62,20 @@ class SlotRows:
         top, _, bottom, _ = self.workload.padding
         row_bytes, size = self.shape.row_bytes, self.dot.macs
         if not (top or bottom):
-            self._slots(data, data_zero_point, source, n, h)
+            self._stretches(data, data_zero_point, source, n, h)
             return
         with T.If(tirx.all(h >= top, h < top + self.workload.height)):
             with T.Then():
-                self._slots(data, data_zero_point, source, n, h)
+                self._stretches(data, data_zero_point, source, n, h)
             with T.Else(), T.serial(0, row_bytes // size) as vector:
                 self._fill(data_zero_point, source, n, h * row_bytes + vector * size, size)
 
-    def _slots(self, data: Buffer, data_zero_point: Buffer, source: Buffer, n: Expr, h: Expr) -> None:
+    def _stretches(self, data: Buffer, data_zero_point: Buffer, source: Buffer, n: Expr, h: Expr) -> None:
         shape, (top, left, _, _) = self.shape, self.workload.padding
-        for slot in range(shape.slots):
-            before = left - slot * shape.stretch * self.workload.stride[1]
+        for stretch in range(shape.stretches):
+            before = left - stretch * shape.stretch_columns * self.workload.stride[1]
             first, last = (min(max(edge, 0), shape.columns) for edge in (before, before + self.workload.width))
-            start = h * shape.row_bytes + slot * shape.channels
+            start = h * shape.row_bytes + stretch * shape.channels
             for begin, end in ((0, first), (last, shape.columns)):
                 if end > begin:
                     with T.serial(begin * shape.blocks, end * shape.blocks) as vector:
@@ -95,7 +98,7 @@ class SlotRows:
                     at = start + column * self.pixel_bytes + b * size + first
                     self._copy(source, data, (n, h, w + column), b * self.shape.channels + first, at, channels)
 
-    def pieces_of(self, block: int) -> list[tuple[int, int]]:
+    def pieces_of(self, block: int) -> Pieces:
         """Vectors that cover the channels of a block."""
         size = self.shape.channels
         return pieces(min(self.workload.in_channels - block * size, size), size)

@@ -31,7 +31,7 @@ def few_channels(workload: Workload, dot: Dot, loops: TiledLoops) -> Any:
     (SH, SW), (DH, _) = workload.stride, workload.dilation
     kernel = workload.kernel_size[0], row.planes
     data_shape = workload.batch, row.planes, workload.height, workload.width * row.channels
-    weight_shape = loops.channel_blocks, *kernel, loops.channel_quads, dot.lanes, dot.products
+    weight_shape = loops.channel_blocks, *kernel, loops.k_groups, dot.lanes, dot.products
 
     def emit(given: Arguments) -> None:
         source = stage(workload, row, dot, given)

@@ -12,8 +12,8 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.epilogue import Epilogue
-from tilewright_kernels.conv2d.grouped.choices import LaneShape, loads_vectors, stores_vectors
 from tilewright_kernels.conv2d.grouped.quads import Quads
+from tilewright_kernels.conv2d.grouped.tiling import LaneShape, loads_vectors, stores_vectors
 from tilewright_kernels.conv2d.signature import Arguments, Signature, prim_func
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.layouts.activations import Activations
@@ -43,7 +43,7 @@ def grouped(workload: Workload, dot: Dot) -> Any:
         epilogue.finish()
 
     kernel = workload.kernel_size[0], shape.kernel_columns
-    weight_shape = shape.blocks, shape.outputs, *kernel, shape.quads, dot.lanes, dot.products
+    weight_shape = shape.blocks, shape.outputs, *kernel, shape.k_groups, dot.lanes, dot.products
     channels = 1, shape.blocks, dot.lanes
     shapes = quads.data.array_shape, weight_shape, dot.weight_dtype, channels, results.array_shape
     return prim_func(Signature(workload, *shapes), emit)
@@ -58,7 +58,7 @@ def multiply(workload: Workload, dot: Dot, shape: LaneShape, quads: Buffer, weig
 
     @inline
     def block() -> None:
-        for n, h, g, o, b, lane, kh, kw, q, i in T.grid(*sums, KH, KW, shape.quads, dot.products):
+        for n, h, g, o, b, lane, kh, kw, q, i in T.grid(*sums, KH, KW, shape.k_groups, dot.products):
             with T.sblock("conv"):
                 vn, vh, vg, vo, vb, vl, vkh, vkw, vq, vi = T.axis.remap(
                     "SSSSSSRRRR", [n, h, g, o, b, lane, kh, kw, q, i]

@@ -7,7 +7,7 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import group_in, group_out
-from tilewright_kernels.conv2d.grouped.choices import LaneShape
+from tilewright_kernels.conv2d.grouped.tiling import LaneShape
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.operands import as_operand, as_operands
 from tilewright_kernels.isa.vectors import interleaved, spread
@@ -33,7 +33,7 @@ class Quads:
     def buffer_shape(self) -> tuple[int, ...]:
         top, _, bottom, _ = self.workload.padding
         rows = top + self.workload.height + bottom
-        return self.data.batch, rows, self.shape.columns, self.shape.quads, self.shape.blocks * self.dot.macs
+        return self.data.batch, rows, self.shape.columns, self.shape.k_groups, self.shape.blocks * self.dot.macs
 
     def interleave_vectors(self, data: Buffer, data_zero_point: Buffer) -> Buffer:
         """Block `interleave`, a vector of lanes at a time."""
@@ -109,7 +109,7 @@ class Quads:
     def _inside(self, h: Expr, w: Expr) -> list[Expr]:
         """What holds where a padded position is in the image, as far as some are outside."""
         (top, left, bottom, _), width = self.workload.padding, self.workload.width
-        taps = self.shape.quads * self.dot.products if self.hold_taps else 1
+        taps = self.shape.k_groups * self.dot.products if self.hold_taps else 1
         last = (self.shape.columns - 1) * self.shape.pixel_step + taps
         rows = [h >= top, h < top + self.workload.height] if top or bottom else []
         return rows + ([w >= left, w < left + width] if left or last > width else [])
