@@ -25,13 +25,13 @@ def like_small(**fields: Any) -> Workload:
 
 
 def sums(isa: Isa, **fields: Any) -> int:
-    return loops_of(like_small(**fields), PATHS[isa].dot).parts
+    return loops_of(like_small(**fields), PATHS[isa].dot).splits
 
 
 def test_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
     assert sums(Isa.AVX_VNNI) == 2
     assert sums(Isa.AVX_VNNI, width=8) == 1
-    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one quad cannot be cut in two"
+    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one k_group cannot be cut in two"
     assert sums(Isa.AVX512_VNNI) == 1
     assert sums(Isa.AVX2) == 1
 

@@ -17,7 +17,7 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from tilewright.contract.workload import CHANNEL_BLOCK, Workload
-from tilewright_kernels.conv2d.epilogue import narrow
+from tilewright_kernels.conv2d.requantise import narrow
 from tilewright_kernels.isa.dots import Dot, Narrowing
 from tilewright_kernels.isa.paths import PATHS
 from tilewright_kernels.isa.vectors import Vector, elements, llvm, narrowed
