@@ -51,11 +51,11 @@ class Quads:
 
     def _row(self, quads: Buffer, source: Buffer, n: Expr, h: Expr, g: Expr, b: Expr) -> None:
         """Four vectors of each quad of a row."""
-        shape, size = self.shape, self.dot.macs
+        shape, size, dtype = self.shape, self.dot.macs, f"{self.dot.data_dtype}x{self.dot.macs}"
         pixel = shape.blocks * size
         start = h * shape.row_bytes + g * (shape.outputs * self.workload.stride[1] * pixel) + b * size
         for q in range(shape.k_groups):
-            pixels = [source.vload([n, start + column * pixel], f"uint8x{size}") for column in self._columns(q)]
+            pixels = [source.vload([n, start + column * pixel], dtype) for column in self._columns(q)]
             for vector, value in enumerate(interleaved_in_segments(pixels)):
                 T.buffer_store(quads, value, [n, h, g, T.ramp(self.at(b, q, vector), 1, size)])
 
