@@ -1,7 +1,7 @@
-"""Depthwise convolutions in whole vectors of channels: pixels are interleaved into quads in registers, never stored.
+"""Depthwise convolutions in whole vectors of channels: pixels are interleaved into k_groups in registers, never stored.
 
 A vector holds one byte of each of its channels. Four neighbouring pixels A, B, C, D of a row become four vectors of
-quads (a b c d of one channel in each lane of 32 bits) by unpacking twice: bytes of A with B and C with D, then pairs
+k_groups (a b c d of one channel in each lane of 32 bits) by unpacking twice: bytes of A with B and C with D, then pairs
 with pairs. Unpacking works inside segments of 128 bits, so the channels of the four vectors come out of order:
 
     vector j, lane l   <->   channel 16 * (l // 4) + 4 * j + l % 4
@@ -17,7 +17,7 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import VECTORS
-from tilewright_kernels.conv2d.depthwise.quads import Quads
+from tilewright_kernels.conv2d.depthwise.k_groups import KGroups
 from tilewright_kernels.conv2d.depthwise.results import Results
 from tilewright_kernels.conv2d.depthwise.staging import StretchRows
 from tilewright_kernels.conv2d.depthwise.tiling import DepthwiseShape
@@ -29,9 +29,10 @@ from tilewright_kernels.tir import Buffer, accumulate, allocate, inline
 
 
 def depthwise(workload: Workload, dot: Dot) -> Any:
-    """data and out in the workload's layout, weight (block, output of a group, kernel height, quad, vector, lane, 4).
+    """data and out in the workload's layout, weight (block, output of a group, kernel height, k_group, vector, lane,
+    product).
 
-    Blocks: `stage` (the padding, int8 shifted to uint8), `interleave`, `conv`, `requantise`; those of the layout.
+    Blocks: `stage` (the padding), `interleave`, `conv`, `requantise`; those of the layout.
     """
     shape, narrowing = DepthwiseShape.of(workload, dot), dot.vectors.narrowing
     assert narrowing is not None, "paths without it have no depthwise space"
@@ -42,8 +43,8 @@ def depthwise(workload: Workload, dot: Dot) -> Any:
         data = rows.data.imported(given.data, IMPORT_DATA)
         source = allocate("source", (workload.batch, rows.rows * shape.row_bytes), dot.data_dtype)
         rows.stage(data, given.data_zero_point, source)
-        quads = Quads(workload, dot, shape)
-        total = multiply(workload, quads, quads.interleave(source, rows.rows), given.weight, given.bias)
+        k_groups = KGroups(workload, dot, shape)
+        total = multiply(workload, k_groups, k_groups.interleave(source, rows.rows), given.weight, given.bias)
         result = results.result(given.out)
         Results(workload, dot, shape, narrowing, rows, results).requantise(total, given.scale, given.output, result)
         results.export(result, given.out)
@@ -54,9 +55,9 @@ def depthwise(workload: Workload, dot: Dot) -> Any:
     return prim_func(Signature(workload, *shapes), emit)
 
 
-def multiply(workload: Workload, quads: Quads, source: Buffer, weight: Buffer, bias: Buffer) -> Buffer:
+def multiply(workload: Workload, k_groups: KGroups, source: Buffer, weight: Buffer, bias: Buffer) -> Buffer:
     """Block `conv`: (image, row, group of outputs, block, output, vector, lane)."""
-    shape, dot, (SH, _), (DH, _) = quads.shape, quads.dot, workload.stride, workload.dilation
+    shape, dot, (SH, _), (DH, _) = k_groups.shape, k_groups.dot, workload.stride, workload.dilation
     sums = workload.batch, workload.out_height, shape.groups, shape.blocks, shape.outputs, VECTORS, dot.lanes
     total = allocate("total", sums, "int32", scope="local")
 
@@ -68,7 +69,7 @@ def multiply(workload: Workload, quads: Quads, source: Buffer, weight: Buffer, b
                 accumulate(
                     total[vn, vh, vg, vb, vo, vj, vl],
                     bias[vb, vj, vl],
-                    source[vn, vh * SH + vkh * DH, vg, quads.at(vb, vq, vj) + vl * dot.products + vi],
+                    source[vn, vh * SH + vkh * DH, vg, k_groups.at(vb, vq, vj) + vl * dot.products + vi],
                     weight[vb, vo, vkh, vq, vj, vl, vi],
                 )
 
