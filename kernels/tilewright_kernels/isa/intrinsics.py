@@ -16,7 +16,7 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.requantise import narrow
 from tilewright_kernels.isa.dots import Dot, Narrowing
 from tilewright_kernels.isa.paths import PATHS
@@ -61,13 +61,12 @@ def _makers_of(dot: Dot) -> dict[str, Makers]:
 
 def narrow_name(workload: Workload, dot: Dot, groups: int) -> str | None:
     """The intrinsic that narrows `groups` vectors of sums, or None where plain vector code has to do it."""
-    together = traits_of(workload).channels_together
-    is_apart = together == CHANNEL_BLOCK
+    traits = traits_of(workload)
     is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in NARROWED_GROUPS
-    # Outside NHWC results lie in chunks of sixteen channels, which shorter vectors share.
-    fills_chunks = dot.lanes == CHANNEL_BLOCK or together is None
+    # Shorter vectors share a chunk, and then they do not lie as the intrinsic has them.
+    fills_chunks = traits.result_chunk in (None, dot.lanes)
     has_instructions = dot.vectors.narrowing is not None and fills_chunks
-    return _narrow_name(dot, workload.out_dtype, groups, is_apart) if is_narrow and has_instructions else None
+    return _narrow_name(dot, workload.out_dtype, groups, traits.is_chunked) if is_narrow and has_instructions else None
 
 
 def _narrow_name(dot: Dot, out_dtype: str, groups: int, is_apart: bool) -> str:
