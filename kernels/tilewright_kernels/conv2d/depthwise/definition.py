@@ -99,8 +99,9 @@ class Products:
         shape, size = self.shape, self.dot.macs
         pixel = shape.blocks * size
         start = h * shape.row_bytes + g * (shape.outputs * self.workload.stride[1] * pixel) + b * size
+        vector_dtype = f"{self.dot.data_dtype}x{size}"
         for q in range(shape.k_groups):
-            pixels = [source.vload([n, start + column * pixel], f"uint8x{size}") for column in self._columns(q)]
+            pixels = [source.vload([n, start + column * pixel], vector_dtype) for column in self._columns(q)]
             for vector, value in enumerate(interleaved_in_segments(pixels)):
                 first = b * self.block_bytes + (q * VECTORS + vector) * size
                 T.buffer_store(quads, value, [n, h, g, T.ramp(first, 1, size)])
