@@ -23,11 +23,13 @@ test: check ## Everything that has to pass: check, then all tests
 serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs in tuning_logs/
 	$(BIN)/tilewright serve --data-dir .tilewright --logs-dir tuning_logs
 
-check: $(INSTALLED) ## Layout, lint, types, and who imports whom
+check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and links of prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=bench $(BIN)/mypy bench/*.py
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/rumdl check --no-cache .
 
 bench: $(INSTALLED) ## Load tests and comparisons with peers, into docs/benchmarks.md; wants a quiet machine; RESUME=1 goes on
 	@set -e; for each in bench/lookups.py bench/callers.py bench/overhead.py bench/kills.py; do echo "== $$each"; $(BIN)/python $$each; done

@@ -143,20 +143,20 @@ class Callers:
         connection, turn = Connection(self.url), 0
         await asyncio.sleep(THINK_SECONDS * number / count)
         while time.monotonic() < self._end:
-            await self._timed(kind, partial(ASK[kind], connection, 1000 * number + turn))
+            await self._time_call(kind, partial(ASK[kind], connection, 1000 * number + turn))
             turn += 1
             await asyncio.sleep(THINK_SECONDS)
         connection.close()
 
     async def _attempt(self, order: LaunchOrder) -> None:
         connection, root = Connection(self.url), f"/v1/jobs/{order.job_id}/attempts/{order.attempt}"
-        await self._timed("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, {"host": HOST}))
+        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, {"host": HOST}))
         while time.monotonic() < self._end:
-            await self._timed("attempt", lambda: connection.ask("POST", f"{root}/renew", order.token, {}))
+            await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/renew", order.token, {}))
             await asyncio.sleep(RENEW_SECONDS)
         connection.close()
 
-    async def _timed(self, kind: str, ask: Callable[[], Awaitable[int]]) -> None:
+    async def _time_call(self, kind: str, ask: Callable[[], Awaitable[int]]) -> None:
         started = time.monotonic()
         try:
             status: int | str = await ask()
@@ -186,7 +186,7 @@ ASK: dict[str, Callable[[Connection, int], Awaitable[int]]] = {
 STRANGERS = ("wrong token", "no token", "wrong attempt")
 
 
-def claimed(database: Database, url: str, count: int) -> list[LaunchOrder]:
+def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
     """Jobs, each with an attempt that was launched and has not called home yet."""
     orders = []
     for number in range(count):
@@ -227,7 +227,7 @@ class Service:
         self.database.close()
 
 
-def called(url: str, orders: Sequence[LaunchOrder], kinds: Sequence[str], count: int, seconds: float) -> Tally:
+def run_callers(url: str, orders: Sequence[LaunchOrder], kinds: Sequence[str], count: int, seconds: float) -> Tally:
     """In a process of its own, so that callers do not wait for Python's lock with the service."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_call, (url, list(orders), kinds, count, seconds))
@@ -237,7 +237,7 @@ def _call(url: str, orders: list[LaunchOrder], kinds: Sequence[str], count: int,
     return asyncio.run(Callers(url, orders, seconds).call(kinds, count))
 
 
-def described(tally: Tally) -> str:
+def describe(tally: Tally) -> str:
     median, p99, slowest = (f"{tally.quantile(share) * 1e3:.0f} ms" for share in (0.5, 0.99, 1.0))
     times = f"{len(tally.seconds)} answers, median {median}, p99 {p99}, slowest {slowest}"
     counts = ", ".join(f"{key}: {count}" for key, count in sorted(tally.statuses.items()))
@@ -248,10 +248,10 @@ def main() -> int:
     is_good = True
     for name, kinds in (("all kinds", tuple(ASK)), ("strangers only", STRANGERS)):
         with tempfile.TemporaryDirectory() as folder, Service(Path(folder)) as service:
-            orders = claimed(service.database, service.url, ATTEMPTS)
-            tally = called(service.url, orders, kinds, CALLERS, SECONDS)
+            orders = claim_jobs(service.database, service.url, ATTEMPTS)
+            tally = run_callers(service.url, orders, kinds, CALLERS, SECONDS)
         is_good &= tally.quantile(0.99) <= MOST_P99 and not tally.failures
-        print(f"{name}: {described(tally)}")
+        print(f"{name}: {describe(tally)}")
     return 0 if is_good else 1
 
 

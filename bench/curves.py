@@ -18,15 +18,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from pydantic import TypeAdapter
 
-from tilewright.contract.attempts import History
-from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.trials import Bench, Trial
+from tilewright_tuning.pool import EvaluatorPool
+from tilewright_tuning.trials import Measured, Trial
+from tilewright_tuning.tuning import NOTHING_KNOWN, tune
 
 STOCK = Path(__file__).with_name("stock.py")
 TARGET = Target(isa=Isa.AVX512_VNNI)
@@ -87,22 +86,18 @@ def measure(workload: Workload, seconds: float) -> Race:
 
 
 def our_points(workload: Workload) -> Points:
-    with Bench(Cores.of_this_process(1)) as bench:
-        bench.peak_gmacs(TARGET.isa)  # starts the server of the evaluators, which imports TVM
+    with EvaluatorPool(Cores.of_this_process(1)) as pool:
+        pool.measure_peak(TARGET.isa)  # starts the server of the evaluators, which imports TVM
         started, points = time.monotonic(), Points()
-        measured: list[tuple[Candidate, float]] = []
 
-        def take_in(trial: Trial) -> None:
-            if trial.failure is None:
-                measured.append((trial.candidate, trial.latency_us))
-                points.append((time.monotonic() - started, min(us for _, us in measured)))
+        def note_best(trial: Trial) -> None:
+            if isinstance(trial, Measured):
+                best_us = min([trial.latency_us, *(us for _, us in points)])
+                points.append((time.monotonic() - started, best_us))
 
-        bench.prepare(workload, TARGET)
-        history = History(records=[], incumbent=None)
-        tuning.search(bench, workload, TARGET, history, Budget(DEFAULT_TRIALS, None), take_in, lambda: False)
-        winner = tuning.decide(bench, measured, None, lambda candidate, reason: None)
-        assert winner is not None
-        return [*points, (time.monotonic() - started, winner.latency_us)]
+        tuned = tune(workload, TARGET, Budget(DEFAULT_TRIALS), NOTHING_KNOWN, pool, on_trial=note_best)
+        assert tuned.winner is not None
+        return [*points, (time.monotonic() - started, tuned.winner.latency_us)]
 
 
 def describe(race: Race) -> str:

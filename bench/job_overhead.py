@@ -41,7 +41,16 @@ def submitted(url: str, out_channels: int) -> tuple[float, float]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        command = [COMMAND, "serve", "--port", "0", "--data-dir", data / "data", "--logs-dir", data / "logs"]
+        command: list[str | Path] = [
+            COMMAND,
+            "serve",
+            "--port",
+            "0",
+            "--data-dir",
+            data / "data",
+            "--logs-dir",
+            data / "logs",
+        ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")}
         service = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, env=environment, text=True)
         try:

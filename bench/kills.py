@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--victims", nargs="+", choices=VICTIMS, default=list(VICTIMS))
     options = parser.parse_args()
     instants = random.Random(options.seed)
-    with tempfile.TemporaryDirectory() as place, running_service(Path(place)) as service:
+    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service:
         calm = play(service, 0, None, 0)
         print(f"{'victim':8} {'after s':>8} {'records':>8} {'attempts':>9} {'job s':>7}")
         print(line("nobody", None, calm), flush=True)

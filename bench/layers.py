@@ -3,14 +3,13 @@
     python bench/layers.py [--network resnet18] [--batch 1] [--threads 1] [--target avx512_vnni] [--layers 0:4]
                            [--json FILE]
 
-Each side runs in a process of its own, in turns, in one run. A peer that is not installed, or that cannot be restricted
-to the target, is left out and named.
+Ours and each peer run in a process of their own, interleaved, in one run. A peer that is not installed, or that cannot
+be restricted to the target, is left out and named.
 """
 
 import argparse
 import os
 import statistics
-import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,22 +17,22 @@ from platform import python_version
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from limits import measured_levels, roofline
-from runs import Layer, Run, as_json, conclusions, geomean, is_compute_bound
+from limits import measure_levels, roofline
+from runs import Layer, Run, as_json, compare_with, geomean, is_compute_bound
 
-from tilewright.contract.attempts import History
-from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_comparison.comparison import Contest
+from tilewright_comparison.comparison import Comparison
 from tilewright_comparison.peers import PEERS
 from tilewright_kernels.isa.host import this_host
-from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.trials import Bench, Trial
+from tilewright_tuning.finals import Winner
+from tilewright_tuning.pool import EvaluatorPool
+from tilewright_tuning.trials import Failed
+from tilewright_tuning.tuning import NOTHING_KNOWN, Tuned, tune
 
 PEERS_FOLDER = Path(__file__).parents[1] / ".peers"
 """Where `make peers` puts torch: beside TVM in one environment, every import of TVM would import it too."""
@@ -48,10 +47,10 @@ def main() -> None:
     options = arguments()
     target = Target(isa=Isa(options.target), threads=options.threads)
     cores = Cores.of_this_process(target.threads)
-    levels = measured_levels(target, cores.measuring)
+    levels = measure_levels(target, cores.measuring)
     workloads = network_workloads(options.network, options.batch)[options.layers]
     folders = {"onednn": PEERS_FOLDER} if PEERS_FOLDER.exists() else {}
-    with Bench(cores) as bench, Contest(target, cores.measuring, PEERS, folders) as contest:
+    with EvaluatorPool(cores) as pool, Comparison(target, cores.measuring, PEERS, folders) as comparison:
         run = Run(
             network=options.network,
             batch=options.batch,
@@ -59,15 +58,15 @@ def main() -> None:
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             host_class=this_host().host_class,
             cpu_model=this_host().cpu_model,
-            versions={"python": python_version(), **{name: version(name) for name in VERSIONS}, **contest.versions},
-            missing=contest.missing,
-            peak_gmacs=bench.peak_gmacs(target.isa) * target.threads,
+            versions={"python": python_version(), **own_versions(), **comparison.versions},
+            missing=comparison.missing,
+            peak_gmacs=pool.measure_peak(target.isa) * target.threads,
             levels=levels,
             layers=[],
         )
         print(f"{run.title}; {run.host_class}, peak {run.peak_gmacs:.0f} GMAC/s")
         for workload, occurrences in workloads:
-            run.layers.append(measure(bench, contest, run, workload, occurrences, options.trials))
+            run.layers.append(measure(pool, comparison, run, workload, occurrences, options.trials))
             show(run.layers[-1])
     for name, reason in run.missing.items():
         print(f"left out: {PEERS[name].title}, {reason}")
@@ -92,51 +91,49 @@ def as_slice(text: str) -> slice:
     return slice(*(int(part) if part else None for part in text.split(":")))
 
 
-def measure(bench: Bench, contest: Contest, run: Run, workload: Workload, occurrences: int, most_trials: int) -> Layer:
-    winner, trials, seconds = tune(bench, workload, run.target, most_trials)
-    peak_gmacs = bench.peak_gmacs(run.target.isa) * run.target.threads
-    bench.close()  # nothing else runs while the sides are compared
-    comparison = contest.compare(workload, winner.candidate)
+def own_versions() -> dict[str, str]:
+    return {name: version(name) for name in VERSIONS}
+
+
+def measure(
+    pool: EvaluatorPool, comparison: Comparison, run: Run, workload: Workload, occurrences: int, most_trials: int
+) -> Layer:
+    tuned = tune(workload, run.target, Budget(most_trials), NOTHING_KNOWN, pool)
+    winner = require_winner(workload, tuned)
+    peak_gmacs = pool.measure_peak(run.target.isa) * run.target.threads
+    pool.stop()  # nothing else runs during the comparison
+    compared = comparison.compare(workload, winner.candidate)
     limit = roofline(workload, peak_gmacs, run.levels)
-    gmacs = workload.macs / comparison.ours_us / 1e3
+    gmacs = workload.macs / compared.ours_us / 1e3
     return Layer(
         name=workload.name,
         kind=kind_of(workload),
         space=winner.candidate.space,
         occurrences=occurrences,
         macs=workload.macs,
-        trials=trials,
-        tuning_seconds=seconds,
-        latency_us=comparison.ours_us,
+        trials=len(tuned.trials),
+        tuning_seconds=tuned.seconds,
+        latency_us=compared.ours_us,
         gmacs=gmacs,
         peak_gmacs=peak_gmacs,
         share_of_peak=gmacs / peak_gmacs,
         roofline=limit,
-        share_of_roofline=limit.least_us / comparison.ours_us,
-        peers=comparison.peers,
-        refused=comparison.refused,
-        disturbed=comparison.disturbed,
+        share_of_roofline=limit.least_us / compared.ours_us,
+        peers=compared.figures,
+        refused=compared.refusals,
+        disturbed=compared.disturbed,
     )
 
 
-def tune(bench: Bench, workload: Workload, target: Target, trials: int) -> tuple[tuning.Winner, int, float]:
-    """The winner, how many trials it took, and the seconds from the first proposal to the last check."""
-    started = time.monotonic()
-    measured: list[tuple[Candidate, float]] = []
-
-    def take_in(trial: Trial) -> None:
-        if trial.failure is None:
-            measured.append((trial.candidate, trial.latency_us))
-        else:
-            print(f"  {trial.failure}: {trial.reason}")
-
-    bench.prepare(workload, target)
-    budget = Budget(trials, None)
-    tuning.search(bench, workload, target, History(records=[], incumbent=None), budget, take_in, lambda: False)
-    winner = tuning.decide(bench, measured, None, lambda candidate, reason: print(f"  refused: {reason}"))
-    if winner is None:
+def require_winner(workload: Workload, tuned: Tuned) -> Winner:
+    for trial in tuned.trials:
+        if isinstance(trial, Failed):
+            print(f"  {trial.kind}: {trial.reason}")
+    for each in tuned.rejections:
+        print(f"  refused: {each.reason}")
+    if tuned.winner is None:
         raise SystemExit(f"{workload.name}: no candidate passed")
-    return winner, len(measured), time.monotonic() - started
+    return tuned.winner
 
 
 def kind_of(workload: Workload) -> str:
@@ -163,9 +160,11 @@ def show(layer: Layer) -> None:
 
 
 def conclude(layers: list[Layer]) -> None:
-    for name in PEERS:
-        for what, line in conclusions(layers, name).items():
-            print(f"{PEERS[name].title}, {what}: {line}")
+    for name, peer in PEERS.items():
+        if figures := compare_with(name, layers):
+            print(f"{peer.title}: faster on {figures.faster} of {figures.layers} layers; {figures.ratios}")
+            for kind, ratios in figures.by_kind.items():
+                print(f"{peer.title}, {kind}: {ratios}")
     dense = [layer.share_of_peak for layer in layers if is_compute_bound(layer)]
     if dense:
         print(f"compute-bound dense layers: {geomean(dense):.1%} of peak ({len(dense)} of {len(layers)})")

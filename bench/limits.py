@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,valid-type"
 """What the machine allows: the roofline of a layer, from measured dot products and measured memory bandwidth.
 
     python bench/limits.py [--threads 1] [--target avx512_vnni]
@@ -81,13 +82,13 @@ def input_bytes(workload: Workload) -> int:
     return batch * rows * columns * channels
 
 
-def measured_levels(target: Target, cores: frozenset[int]) -> list[Level]:
+def measure_levels(target: Target, cores: frozenset[int]) -> list[Level]:
     """The nearest first. Measured in a process of its own, so that no pool of threads stays behind."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_measure_levels, target, cores).result()
+        return process.submit(_measure_levels_here, target, cores).result()
 
 
-def _measure_levels(target: Target, cores: frozenset[int]) -> list[Level]:
+def _measure_levels_here(target: Target, cores: frozenset[int]) -> list[Level]:
     os.sched_setaffinity(0, cores)
     levels = [
         Level(name, size, read_gbytes_per_second(target, min(size // 2, DRAM_BYTES)))
@@ -153,7 +154,7 @@ def main() -> None:
     parser.add_argument("--target", choices=list(ISAS), default=this_host().isas[0])
     options = parser.parse_args()
     cores = frozenset(sorted(os.sched_getaffinity(0))[: options.threads])
-    levels = measured_levels(Target(isa=Isa(options.target), threads=options.threads), cores)
+    levels = measure_levels(Target(isa=Isa(options.target), threads=options.threads), cores)
     print(json.dumps([asdict(level) for level in levels], indent=1))
 
 

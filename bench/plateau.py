@@ -19,10 +19,12 @@ from tilewright.contract.candidates import candidate_fields
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright_kernels.isa.host import this_host
-from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.trials import Bench, Trial
+from tilewright_tuning.finals import FINALISTS, remeasure
+from tilewright_tuning.pool import EvaluatorPool
+from tilewright_tuning.trials import Measured, Trial
+from tilewright_tuning.tuning import NOTHING_KNOWN, tune
 
 TIMES = 5
 TARGET_GAP = 0.02
@@ -41,48 +43,25 @@ class Layer:
     gap: float
 
 
-class Patient(Budget):
-    """Knows no plateau."""
-
-    def exhausted(self) -> str | None:
-        reason = super().exhausted()
-        return None if reason == "plateau" else reason
-
-
-def search(bench: Bench, workload: Workload, target: Target, before: list[Trial], budget: Budget) -> list[Trial]:
-    """All trials, those of `before` first."""
-    trials = list(before)
-    history = History(records=[known(trial) for trial in before], incumbent=None)
-    tuning.search(bench, workload, target, history, budget, trials.append, lambda: False)
-    return trials
+def as_known(trial: Trial) -> KnownRecord:
+    fields = candidate_fields(trial.candidate)
+    if isinstance(trial, Measured):
+        return KnownRecord(**fields, state=RecordState.MEASURED, latency_us=trial.latency_us)
+    return KnownRecord(**fields, state=RecordState.FAILED, latency_us=None)
 
 
-def known(trial: Trial) -> KnownRecord:
-    return KnownRecord(
-        **candidate_fields(trial.candidate),
-        state=RecordState.FAILED if trial.failure else RecordState.MEASURED,
-        latency_us=None if trial.failure else trial.latency_us,
-    )
-
-
-def best(trials: list[Trial]) -> list[Trial]:
-    measured = [trial for trial in trials if trial.failure is None]
-    return sorted(measured, key=lambda trial: trial.latency_us)[: tuning.FINALISTS]
-
-
-def measure(bench: Bench, workload: Workload, target: Target) -> Layer:
-    bench.prepare(workload, target)
-    budget = Budget(DEFAULT_TRIALS, None)
-    early = search(bench, workload, target, [], budget)
-    reason = budget.exhausted() or "exhausted"
-    late = search(bench, workload, target, early, Patient((TIMES - 1) * len(early), None))
-    finalists = {trial.candidate.id: trial.candidate for trial in (*best(early), *best(late))}
-    latencies = tuning.interleaved(bench, list(finalists.values()))
+def measure(pool: EvaluatorPool, workload: Workload, target: Target) -> Layer:
+    early = tune(workload, target, Budget(DEFAULT_TRIALS), NOTHING_KNOWN, pool)
+    history = History(records=[as_known(trial) for trial in early.trials], incumbent=None)
+    rest = Budget((TIMES - 1) * len(early.trials), stops_at_plateau=False)
+    late = tune(workload, target, rest, history, pool)
+    finalists = {each.id: each for each in (*early.ranking[:FINALISTS], *late.ranking[:FINALISTS])}
+    latencies = remeasure(pool, list(finalists.values()))
     medians = {each: statistics.median(own) for each, own in latencies.items()}
-    ours = min(medians[trial.candidate.id] for trial in best(early))
-    return Layer(
-        workload.name, len(early), reason, len(late), ours, min(medians.values()), ours / min(medians.values()) - 1
-    )
+    ours = min(medians[each.id] for each in early.ranking[:FINALISTS] if each.id in medians)
+    best = min(medians.values())
+    in_all = len(early.trials) + len(late.trials)
+    return Layer(workload.name, len(early.trials), early.exit_reason, in_all, ours, best, ours / best - 1)
 
 
 def main() -> int:
@@ -94,9 +73,9 @@ def main() -> int:
     options = parser.parse_args()
     target = Target(isa=this_host().isas[0])
     layers = []
-    with Bench(Cores.of_this_process(target.threads)) as bench:
+    with EvaluatorPool(Cores.of_this_process(target.threads)) as pool:
         for workload, _ in network_workloads(options.network)[options.first : options.first + options.layers]:
-            layers.append(measure(bench, workload, target))
+            layers.append(measure(pool, workload, target))
             show(layers[-1])
     worst = max(layers, key=lambda layer: layer.gap)
     print(f"largest gap: {worst.gap:.1%} ({worst.name}); target: at most {TARGET_GAP:.0%}")

@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,17 +19,15 @@ from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from tilewright.contract.attempts import History
-from tilewright.contract.candidates import Candidate
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.host import this_host
-from tilewright_tuning import tuning
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.trials import Bench, Trial
+from tilewright_tuning.pool import EvaluatorPool
+from tilewright_tuning.tuning import NOTHING_KNOWN, tune
 
 TARGET_SHARE = 0.03
 DISTURBANCE = """
@@ -47,45 +44,36 @@ while True:
 """
 
 
-def chosen(networks: list[str], layers: int) -> list[Workload]:
+def select_layers(networks: list[str], layers: int) -> list[Workload]:
     """`layers` of each network, evenly spread over it."""
     found = []
     for network in networks:
         workloads = [workload for workload, _ in network_workloads(network)]
-        found += [workloads[place * len(workloads) // layers] for place in range(layers)]
+        found += [workloads[index * len(workloads) // layers] for index in range(layers)]
     return found
 
 
 def tune_once(workloads: list[Workload]) -> None:
     """In a process of its own; prints a line of JSON for each layer."""
     target = Target(isa=this_host().isas[0])
-    with Bench(Cores.of_this_process(target.threads)) as bench:
+    with EvaluatorPool(Cores.of_this_process(target.threads)) as pool:
         for workload in workloads:
-            print(json.dumps(tuned(bench, workload, target)), flush=True)
+            print(json.dumps(tune_layer(pool, workload, target)), flush=True)
 
 
-def tuned(bench: Bench, workload: Workload, target: Target) -> dict[str, Any]:
+def tune_layer(pool: EvaluatorPool, workload: Workload, target: Target) -> dict[str, Any]:
     """Latency in us as it would be published, trials, and seconds in all."""
-    started = time.monotonic()
-    measured: list[tuple[Candidate, float]] = []
-
-    def take_in(trial: Trial) -> None:
-        if trial.failure is None:
-            measured.append((trial.candidate, trial.latency_us))
-
-    bench.prepare(workload, target)
-    budget = Budget(DEFAULT_TRIALS, None)
-    tuning.search(bench, workload, target, History(records=[], incumbent=None), budget, take_in, lambda: False)
-    searched = time.monotonic() - started
-    winner = tuning.decide(bench, measured, None, lambda candidate, reason: print(reason, file=sys.stderr))
-    if winner is None:
+    tuned = tune(workload, target, Budget(DEFAULT_TRIALS), NOTHING_KNOWN, pool)
+    for each in tuned.rejections:
+        print(each.reason, file=sys.stderr)
+    if tuned.winner is None:
         raise SystemExit(f"{workload.name}: no candidate passed")
     return {
-        "latency_us": winner.latency_us,
-        "candidate": winner.candidate.id[:6],
-        "trials": len(measured),
-        "search_seconds": searched,
-        "seconds": time.monotonic() - started,
+        "latency_us": tuned.winner.latency_us,
+        "candidate": tuned.winner.candidate.id[:6],
+        "trials": len(tuned.trials),
+        "search_seconds": tuned.search_seconds,
+        "seconds": tuned.seconds,
     }
 
 
@@ -97,7 +85,7 @@ def run(arguments: list[str]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def disturbed(is_on: bool) -> Iterator[None]:
+def disturb_cores(is_on: bool) -> Iterator[None]:
     cores = ",".join(map(str, Cores.of_this_process(1).measuring))
     process = subprocess.Popen([sys.executable, "-c", DISTURBANCE, cores]) if is_on else None
     try:
@@ -132,12 +120,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     networks = options.network or ["resnet18", "mobilenet_v2"]
-    workloads = chosen(networks, options.layers)
+    workloads = select_layers(networks, options.layers)
     if options.once:
         tune_once(workloads)
         return 0
     arguments = [*(f"--network={network}" for network in networks), f"--layers={options.layers}"]
-    with disturbed(options.disturb):
+    with disturb_cores(options.disturb):
         runs = [run(arguments) for _ in range(options.runs)]
     layers = conclude(workloads, runs)
     worst = max(float(str(layer["apart"])) for layer in layers)

@@ -1,26 +1,28 @@
 """Write docs/benchmarks.md and its charts from the files of the runs: python bench/report.py [--results FOLDER]"""
 
 import argparse
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 import chart
 import curves
-from runs import Layer, Run, conclusions, geomean, is_compute_bound, read
+from runs import Layer, Run, compare_with, geomean, is_compute_bound, read
 
 from tilewright.contract.target import ISAS
-from tilewright_comparison.comparison import Agreement
+from tilewright_comparison.comparison import Agreement, PeerFigures
 from tilewright_comparison.peers import PEERS
 
 ROOT = Path(__file__).parents[1]
+WIDTH = 120
 
 PREAMBLE = """\
 # Benchmarks
 
 `make bench` writes this page from the runs in `bench/results`. Every figure of a comparison comes from one run in which
-all sides took turns, each in a process of its own that is stopped while the others run; what a call costs besides the
-kernel is taken off on every side. Why that is fair is in [decision 13](decisions/0013-fair-comparisons.md). A ratio is
-the peer's latency over ours: above 1, ours is faster.
+all libraries were measured interleaved, each in a process of its own that is stopped while the others run; what a call
+costs besides the kernel is taken off for all of them. Why that is fair is in
+[decision 13](decisions/0013-fair-comparisons.md). A ratio is the peer's latency over ours: above 1, ours is faster.
 """
 EVERY_LAYER = """\
 `bits` compares results with ours, which are those of QLinearConv. oneDNN scales the sum before it adds the bias, so one
@@ -80,7 +82,7 @@ def plain_runs(runs: list[Run]) -> list[Run]:
 
 def page(runs: list[Run], races: list[curves.Race]) -> str:
     strongest = [run for run in runs if run.target.isa is runs[0].target.isa]
-    parts = [PREAMBLE, machine(runs), "## All networks\n", summary(strongest), losses(strongest)]
+    parts = [PREAMBLE, machine(runs), "## All networks\n", summary(strongest), losses(runs)]
     if paths := [run for run in runs if run.network == "resnet18" and run.target.threads == run.batch == 1]:
         parts += ["## ISA paths\n", PATHS, isa_paths(paths)]
     if races:
@@ -100,7 +102,12 @@ def machine(runs: list[Run]) -> str:
     left_out = sorted({f"{PEERS[name].title}: {why}" for run in runs for name, why in run.missing.items()})
     lines = [f"- Machine: {'; '.join(hosts)}", f"- Versions: {named}", f"- Measured: {measured}"]
     lines += [f"- Left out on some targets: {reason}" for reason in left_out]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(fill, lines)) + "\n"
+
+
+def fill(item: str) -> str:
+    """An item of a list, in lines as wide as prose may be."""
+    return textwrap.fill(item, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def summary(runs: list[Run]) -> str:
@@ -114,8 +121,7 @@ def summary(runs: list[Run]) -> str:
 def summary_row(run: Run) -> list[str]:
     row = [run.network, str(run.batch), str(run.target.threads), str(len(run.layers))]
     for name in PEERS:
-        found = conclusions(run.layers, name)
-        row += [found[key].split()[0].rstrip(",") if key in found else "-" for key in SUMMARY]
+        row += summary_cells(run, name)
     dense = [layer.share_of_peak for layer in run.layers if is_compute_bound(layer)]
     seconds = sorted(layer.tuning_seconds for layer in run.layers)
     row.append(f"{geomean(dense):.0%}" if dense else "-")
@@ -123,22 +129,29 @@ def summary_row(run: Run) -> list[str]:
     return row
 
 
-SUMMARY = ("faster on", "geometric mean of the ratio", "lowest ratio", "first layer", "depthwise layers")
+def summary_cells(run: Run, peer: str) -> list[str]:
+    figures = compare_with(peer, run.layers)
+    if figures is None:
+        return ["-"] * 5
+    means = [f"{figures.by_kind[kind].mean:.3f}" if kind in figures.by_kind else "-" for kind in ("first", "depthwise")]
+    return [str(figures.faster), f"{figures.ratios.mean:.3f}", f"{figures.ratios.lowest:.3f}", *means]
 
 
 def losses(runs: list[Run]) -> str:
-    """Every layer that a peer does faster."""
-    lines = [
-        f"- {run.title}: {layer.name}, {PEERS[name].title} {peer.latency_us:.1f} us, ours {layer.latency_us:.1f} us "
-        f"({peer.ratio:.3f}){'' if peer.agreement.is_equal else ', and its result is wrong'}"
+    """Every layer that a peer does faster, on whichever path."""
+    head = ["run", "layer", "peer", "peer, us", "ours, us", "ratio", "bits of the peer"]
+    rows = [
+        [run.title, layer.name, PEERS[name].title, *loss_cells(layer, peer)]
         for run in runs
         for layer in run.layers
         for name, peer in layer.peers.items()
         if peer.ratio < 1
     ]
-    return (
-        "\n".join(["Layers on which a peer is faster:\n", *lines, ""]) if lines else "No peer is faster on any layer.\n"
-    )
+    return f"Layers on which a peer is faster:\n\n{table(head, rows)}" if rows else "No peer is faster on any layer.\n"
+
+
+def loss_cells(layer: Layer, peer: PeerFigures) -> list[str]:
+    return [f"{peer.latency_us:.1f}", f"{layer.latency_us:.1f}", f"{peer.ratio:.3f}", bits(peer.agreement)]
 
 
 def isa_paths(runs: list[Run]) -> str:
@@ -155,7 +168,8 @@ def isa_row(run: Run) -> list[str]:
 
 
 def mean_ratio(run: Run, peer: str) -> str:
-    return conclusions(run.layers, peer).get("geometric mean of the ratio", "-")
+    figures = compare_with(peer, run.layers)
+    return "-" if figures is None else f"{figures.ratios.mean:.3f}"
 
 
 def wrong_on(run: Run, peer: str) -> str:

@@ -13,6 +13,8 @@ from pydantic import TypeAdapter
 from tilewright.contract.target import Target
 from tilewright_comparison.comparison import PeerFigures
 
+KINDS = ("first", "dense", "grouped", "depthwise")
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -20,7 +22,7 @@ class Layer:
 
     name: str
     kind: str
-    """first, dense, grouped or depthwise."""
+    """One of KINDS."""
     space: str
     occurrences: int
     macs: int
@@ -36,7 +38,7 @@ class Layer:
     peers: dict[str, PeerFigures]
     refused: dict[str, str]
     disturbed: float
-    """Share of the rounds of the comparison in which a side waited for a core; they do not count."""
+    """Share of the rounds of the comparison in which a process waited for a core; they do not count."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,49 @@ def as_json(run: Run) -> str:
     return json.dumps(asdict(run), indent=1, default=lambda message: message.model_dump(mode="json"))
 
 
-def conclusions(layers: list[Layer], peer: str) -> dict[str, str]:
-    """What the acceptance asks for, in words, for the layers that the peer computed."""
-    compared = [(layer, layer.peers[peer].ratio) for layer in layers if peer in layer.peers]
+@dataclass(frozen=True)
+class Ratios:
+    """Over some layers: the latency of a peer by ours."""
+
+    mean: float
+    """Geometric."""
+    lowest: float
+    slowest: str
+    """The layer that has the lowest."""
+
+    def __str__(self) -> str:
+        return f"geometric mean of the ratio {self.mean:.3f}, lowest {self.lowest:.3f} ({self.slowest})"
+
+
+@dataclass(frozen=True)
+class PeerSummary:
+    """How ours did against one peer, over the layers that the peer computed."""
+
+    layers: int
+    faster: int
+    """On so many of them ours is faster."""
+    ratios: Ratios
+    by_kind: dict[str, Ratios]
+
+
+def compare_with(peer: str, layers: list[Layer]) -> PeerSummary | None:
+    """None where the peer computed no layer."""
+    compared = [layer for layer in layers if peer in layer.peers]
     if not compared:
-        return {}
-    slowest, lowest = min(compared, key=lambda pair: pair[1])
-    found = {
-        "faster on": f"{sum(ratio > 1 for _, ratio in compared)} of {len(compared)} layers",
-        "geometric mean of the ratio": f"{geomean(ratio for _, ratio in compared):.3f}",
-        "lowest ratio": f"{lowest:.3f} ({slowest.name})",
-    }
-    for kind in ("first", "depthwise"):
-        if ratios := [ratio for layer, ratio in compared if layer.kind == kind]:
-            found[f"{kind} layer{'s' * (len(ratios) > 1)}"] = f"{geomean(ratios):.3f}, lowest {min(ratios):.3f}"
-    return found
+        return None
+    by_kind = {kind: [layer for layer in compared if layer.kind == kind] for kind in KINDS}
+    return PeerSummary(
+        layers=len(compared),
+        faster=sum(layer.peers[peer].ratio > 1 for layer in compared),
+        ratios=ratios_to(peer, compared),
+        by_kind={kind: ratios_to(peer, some) for kind, some in by_kind.items() if some},
+    )
+
+
+def ratios_to(peer: str, layers: list[Layer]) -> Ratios:
+    slowest = min(layers, key=lambda layer: layer.peers[peer].ratio)
+    mean = geomean(layer.peers[peer].ratio for layer in layers)
+    return Ratios(mean, slowest.peers[peer].ratio, slowest.name)
 
 
 def is_compute_bound(layer: Layer) -> bool:

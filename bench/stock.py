@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,valid-type,no-untyped-call,misc"
 """Stock MetaSchedule on one convolution, with a dot-product intrinsic that works: the best so far against time.
 
     python bench/stock.py WORKLOAD_JSON [--seconds 120]
@@ -108,8 +109,8 @@ def rules() -> list[Any]:
     )
     final = ParallelizeVectorizeUnroll(-1, 64, [0, 16, 64, 512], True)
     found = [final if isinstance(rule, ParallelizeVectorizeUnroll) else rule for rule in ScheduleRule.create("llvm")]
-    place = next(index for index, rule in enumerate(found) if isinstance(rule, MultiLevelTiling))
-    return [*found[:place], tensorize, *found[place:]]
+    tiling = next(index for index, rule in enumerate(found) if isinstance(rule, MultiLevelTiling))
+    return [*found[:tiling], tensorize, *found[tiling:]]
 
 
 def postprocessors() -> list[Any]:

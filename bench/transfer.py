@@ -16,9 +16,10 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,18 @@ from tilewright.contract.candidates import Candidate, Choice
 from tilewright.contract.jobs import DEFAULT_TRIALS
 from tilewright.contract.neighbourhood import distance, place_of
 from tilewright.contract.networks import NETWORKS, network_workloads
+from tilewright.contract.records import FailureKind
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import space_of
 from tilewright_kernels.isa.host import this_host
 from tilewright_kernels.runtime.build import default_candidate
-from tilewright_tuning.budget import Budget
+from tilewright_tuning.budget import Budget, Spending
 from tilewright_tuning.cores import Cores
+from tilewright_tuning.pool import EvaluatorPool
 from tilewright_tuning.search import search_for
-from tilewright_tuning.trials import Bench, Trial
+from tilewright_tuning.trials import Failed, Measured, Trial, run_trials
+from tilewright_tuning.tuning import NOTHING_KNOWN, Proposals, search
 
 TARGET = Target(isa=this_host().isas[0])
 AFTER = (0, 4, 8, 16)
@@ -69,11 +73,10 @@ class Layer:
     @cached_property
     def as_neighbour(self) -> Neighbour:
         """With the records of a search that knew nothing, up to its plateau."""
-        budget = Budget(DEFAULT_TRIALS, None)
-        measured = list(replayed(self, History(records=[], incumbent=None), 0, budget))
-        best_first = sorted(measured, key=self.latencies_us.__getitem__)[:RECORDS_OF_EACH]
+        measured = replay_search(self, NOTHING_KNOWN, 0, Budget(DEFAULT_TRIALS))
+        best_first = sorted(measured, key=lambda trial: trial.latency_us)[:RECORDS_OF_EACH]
         records = [
-            NeighbourRecord(choice=self.choices[each], latency_us=self.latencies_us[each]) for each in best_first
+            NeighbourRecord(choice=self.choices[each.candidate.id], latency_us=each.latency_us) for each in best_first
         ]
         return Neighbour(workload=self.workload, records=records)
 
@@ -91,22 +94,31 @@ class Result:
     shares: dict[int, float]
 
 
-def replayed(layer: Layer, history: History, seed: int, budget: Budget) -> Iterator[str]:
-    """The candidates that a search tries. As in a job it learns of one when the next is under way already."""
-    search = search_for(layer.workload, TARGET, history, seed)
+def replay_search(layer: Layer, history: History, seed: int, budget: Budget) -> list[Measured]:
+    """The trials of a search against the table."""
+    proposals = Proposals(search_for(layer.workload, TARGET, history, seed), Spending(budget))
+    trials = search(proposals, lambda candidates: look_up_trials(layer, candidates))
+    return [trial for trial in trials if isinstance(trial, Measured)]
+
+
+def look_up_trials(layer: Layer, candidates: Iterable[Candidate]) -> Iterator[Trial]:
+    """As in a job, a trial comes to its end when the next is under way already."""
     under_way: Candidate | None = None
-    while budget.take() and (candidate := search.propose()) is not None:
+    for candidate in chain(candidates, [None]):
         if under_way is not None:
-            latency_us = layer.latencies_us.get(under_way.id)
-            search.learn(under_way, latency_us)
-            budget.note(latency_us)
+            yield look_up_trial(layer, under_way)
         under_way = candidate
-        if candidate.id in layer.latencies_us:
-            yield candidate.id
+
+
+def look_up_trial(layer: Layer, candidate: Candidate) -> Trial:
+    latency_us = layer.latencies_us.get(candidate.id)
+    if latency_us is None:
+        return Failed(candidate, 0.0, FailureKind.RUN_ERROR, "it is not in the table")
+    return Measured(candidate, [latency_us], 0.0, slowdown=1.0)
 
 
 def shares(layer: Layer, history: History, seed: int) -> dict[int, float]:
-    latencies = [layer.latencies_us[each] for each in replayed(layer, history, seed, Budget(max(AFTER), None))]
+    latencies = [trial.latency_us for trial in replay_search(layer, history, seed, Budget(max(AFTER)))]
     return {trials: layer.best_us / min(latencies[: max(trials, 1)]) for trials in AFTER}
 
 
@@ -156,25 +168,18 @@ def conclude(results: Sequence[Result]) -> None:
             print(f"  {records:13} {len(rows):3} layers   {text}")
 
 
-def measure(bench: Bench, workload: Workload) -> dict[str, Any]:
+def measure(pool: EvaluatorPool, workload: Workload) -> dict[str, Any]:
     """Every choice of a workload, in an order of chance, so that drift of the clock favours none."""
-    search = search_for(workload, TARGET, History(records=[], incumbent=None))
-    candidates = list(iter(search.propose, None))
+    candidates: list[Candidate] = list(iter(search_for(workload, TARGET, NOTHING_KNOWN).propose, None))
     random.Random(0).shuffle(candidates)
-    waiting, trials = iter(candidates), list[Trial]()
-
-    def best_us() -> float:
-        return min((trial.latency_us for trial in trials if trial.failure is None), default=float("inf"))
-
-    bench.prepare(workload, TARGET)
-    bench.run(lambda: next(waiting, None), trials.append, best_us, lambda: False)
+    pool.prepare(workload, TARGET)
+    trials = [trial for trial in run_trials(pool, candidates) if isinstance(trial, Measured)]
     return {
         "workload": workload.model_dump(mode="json"),
         "space": candidates[0].space,
         "measured": [
             {"candidate": trial.candidate.id, "choice": trial.candidate.model_dump(), "latency_us": trial.latency_us}
             for trial in trials
-            if trial.failure is None
         ],
     }
 
@@ -187,13 +192,13 @@ def fill(table: dict[str, Any], path: Path, seconds: float) -> bool:
         return True
     started = time.monotonic()
     cores = Cores.of_this_process(TARGET.threads)
-    with Bench(cores) as bench:
+    with EvaluatorPool(cores) as pool:
         if cores.spare:
             os.sched_setaffinity(0, cores.spare)
         for workload in lacking:
             if time.monotonic() - started > seconds:
                 return False
-            table[workload.id] = measure(bench, workload)
+            table[workload.id] = measure(pool, workload)
             path.write_text(json.dumps(table))
             print(f"{workload.name:48} {len(table[workload.id]['measured']):4} choices", flush=True)
     return True

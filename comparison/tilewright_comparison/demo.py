@@ -113,7 +113,7 @@ def service(folder: Path) -> Iterator[str]:
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
-        yield _address(folder / "data" / "url", process, log)
+        yield _await_address(folder / "data" / "url", process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -121,7 +121,7 @@ def service(folder: Path) -> Iterator[str]:
         process.kill()
 
 
-def _address(url_file: Path, process: subprocess.Popen[bytes], log: Path) -> str:
+def _await_address(url_file: Path, process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

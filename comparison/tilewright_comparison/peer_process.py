@@ -25,7 +25,7 @@ from tilewright.contract.workload import Workload
 from tilewright_comparison.peers import PEERS, Runnable
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_tuning.child_process import ChildProcess, Command
-from tilewright_tuning.cores import TASKS, scheduled_ns
+from tilewright_tuning.cores import TASKS, read_scheduled_ns
 
 OURS = "tilewright"
 ONE_PIXEL = Workload(batch=1, in_channels=1, height=1, width=1, out_channels=1, kernel_size=(1, 1))
@@ -155,13 +155,13 @@ class TimedLibrary:
         self._conv = self._library.make_conv(workload, self._target, values, candidate)
         result = self._conv(x)
         self._conv.bind(x)
-        mean_us(self._conv.run)
+        measure_mean_us(self._conv.run)
         return result
 
     def take_sample(self) -> Latency:
-        started, waited_before = time.perf_counter(), waited_seconds()
-        run_us, call_us = mean_us(self._conv.run), mean_us(self._one_pixel.run)
-        waited = (waited_seconds() - waited_before) / (time.perf_counter() - started)
+        started, waited_before = time.perf_counter(), read_waited_seconds()
+        run_us, call_us = measure_mean_us(self._conv.run), measure_mean_us(self._one_pixel.run)
+        waited = (read_waited_seconds() - waited_before) / (time.perf_counter() - started)
         return Latency(run_us, call_us, waited)
 
 
@@ -199,16 +199,16 @@ def start_library(
     return TimedLibrary(OurLibrary() if name == OURS else PeerLibrary(name), target, cores)
 
 
-def waited_seconds() -> float:
+def read_waited_seconds() -> float:
     """How long the threads of this process have waited for a core, all together."""
-    return sum(scheduled_ns(task)[1] for task in TASKS.iterdir()) / 1e9
+    return sum(read_scheduled_ns(task)[1] for task in TASKS.iterdir()) / 1e9
 
 
 def one_pixel_values() -> Quantization:
     return Quantization(np.ones(ONE_PIXEL.weight_shape, np.int8), np.zeros(1, np.int32), np.ones(1, np.float32))
 
 
-def mean_us(run: Callable[[], object]) -> float:
+def measure_mean_us(run: Callable[[], object]) -> float:
     """Mean latency over SAMPLE_SECONDS, after WARM_UP_SECONDS in which caches fill and the pool's threads wake."""
     calls, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < WARM_UP_SECONDS or calls < 2:

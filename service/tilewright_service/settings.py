@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     """How long an attempt may take to stop by itself before it is killed."""
     token: SecretStr | None = None
     """When set, every request has to bring it; attempts bring their own."""
-    attempt_module: str = "tilewright_worker.attempt"
+    attempt_module: str = "tilewright_worker"
     """What a worker runs as `python -m`."""
 
     @field_validator("database")

@@ -1,6 +1,9 @@
 """The ISA paths there are, held to the contract that names them, and how data reach a dot product."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -27,3 +30,9 @@ def test_the_offset_makes_operands_of_all_data_and_keeps_their_distances(dot: Do
     data = np.arange(*((0, 256) if dtype == "uint8" else (-128, 128)))
     moved = data + dot.data_offset(dtype)
     assert (moved == moved.astype(dot.data_dtype)).all()
+
+
+def test_kernels_are_exact_on_a_path_whose_dot_product_multiplies_signed_data() -> None:
+    command = [sys.executable, "-m", "tests.kernels.signed_dot"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]

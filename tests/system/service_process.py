@@ -55,7 +55,7 @@ class ServiceProcess:
         self.process.wait()
 
     def kill_attempt(self) -> bool:
-        return _kill_first(self.processes_with("tilewright_worker.attempt"))
+        return _kill_first(self.processes_with("tilewright_worker"))
 
     def kill_worker(self) -> bool:
         """The Dask worker process: the parent of attempts."""

@@ -75,7 +75,7 @@ class ScriptedExaminer:
 
 
 def scripted(*candidates: Candidate, faults: int = 0) -> ScriptedExaminer:
-    return ScriptedExaminer({candidate.id: 10.0 + place for place, candidate in enumerate(candidates)}, faults)
+    return ScriptedExaminer({candidate.id: 10.0 + index for index, candidate in enumerate(candidates)}, faults)
 
 
 def test_a_finalist_that_is_not_exact_is_rejected_and_the_next_one_wins() -> None:

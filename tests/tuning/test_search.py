@@ -89,17 +89,17 @@ def test_a_ranked_search_learns_which_tiles_are_fast() -> None:
     choices = {space.choice(choice).id: choice for choice in space.candidates(MANY, VNNI)}
     fastest = sorted(choices, key=lambda candidate: invented_latency_us(choices[candidate]))[:8]
 
-    def mean_place(teach: bool) -> float:
+    def mean_rank(learns: bool) -> float:
         search, order = RankedSearch(space, MANY, VNNI, NOTHING, seed=0), list[str]()
         while (candidate := search.propose()) is not None:
             order.append(candidate.id)
-            if teach:
+            if learns:
                 search.learn(candidate, invented_latency_us(choices[candidate.id]))
         return mean(order.index(candidate) for candidate in fastest)
 
     by_chance = len(choices) / 2
-    assert mean_place(teach=True) < 0.6 * by_chance
-    assert mean_place(teach=True) < mean_place(teach=False)
+    assert mean_rank(learns=True) < 0.6 * by_chance
+    assert mean_rank(learns=True) < mean_rank(learns=False)
 
 
 def test_a_ranked_search_starts_from_what_is_known() -> None:

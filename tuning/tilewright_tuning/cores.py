@@ -34,13 +34,13 @@ def pin_threads(cores: Collection[int]) -> None:
     Left to itself the scheduler may keep two that spin on one core while the other idles, and a kernel then takes as
     long as the slices of time that they take in turns.
     """
-    threads = sorted(TASKS.iterdir(), key=lambda task: scheduled_ns(task)[0], reverse=True)
+    threads = sorted(TASKS.iterdir(), key=lambda task: read_scheduled_ns(task)[0], reverse=True)
     for task, core in zip(threads, sorted(cores), strict=False):
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), {core})
 
 
-def scheduled_ns(task: Path) -> tuple[int, int]:
+def read_scheduled_ns(task: Path) -> tuple[int, int]:
     """Time of a thread on a core, and time that it waited for one; zeros where the system does not tell."""
     try:
         running, waiting, _ = (task / "schedstat").read_text().split()

@@ -30,7 +30,6 @@ GLANCE_US = 200.0
 SAMPLE_US = 1_000.0
 """One repeat lasts about this long, less where calling takes long, so that clock and interrupts do not count."""
 
-
 CACHE_LINE, PAST_LINE = 64, 16
 """In bytes."""
 
@@ -46,10 +45,10 @@ class Evaluation:
         self.workload, self.target = workload, target
         random = np.random.default_rng(0)
         self._values = typical_values(workload, random)
-        self._data = straddling(random_data(workload, random))
+        self._data = copy_across_lines(random_data(workload, random))
         residual = random_residual(workload, random)
-        self._residual = None if residual is None else straddling(residual)
-        self._out = straddling(np.empty(workload.output_shape, workload.out_dtype))
+        self._residual = None if residual is None else copy_across_lines(residual)
+        self._out = copy_across_lines(np.empty(workload.output_shape, workload.out_dtype))
         canary_us(target.isa)  # compiled before a trial waits for it
 
     def build(self, candidate: Candidate) -> None:
@@ -69,7 +68,7 @@ class Evaluation:
             self._out.reshape(kernel.out_shape),
         ]
         before_us = canary_us(self.target.isa)
-        latencies_us = measured_us(kernel.module, arguments, repeats, cutoff_us, self.target.threads)
+        latencies_us = measure_latencies_us(kernel.module, arguments, repeats, cutoff_us, self.target.threads)
         return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
 
 
@@ -139,7 +138,7 @@ def residual_argument(kernel: Kernel, residual: Array | None) -> Array:
     return np.zeros(1, kernel.workload.residual_dtype) if residual is None else residual.reshape(kernel.out_shape)
 
 
-def straddling(array: Array) -> Array:
+def copy_across_lines(array: Array) -> Array:
     """A copy where NumPy has large arrays: 16 bytes past the start of a cache line.
 
     There vectors lie across two lines, and threads that write next to each other meet in one.
@@ -151,28 +150,30 @@ def straddling(array: Array) -> Array:
     return copy
 
 
-def measured_us(module: Any, arguments: list[Any], repeats: int, cutoff_us: float, threads: int) -> list[float]:
+def measure_latencies_us(
+    module: Any, arguments: list[Any], repeats: int, cutoff_us: float, threads: int
+) -> list[float]:
     """Mean latency of each repeat in us, after one warm-up call, which starts the threads that share the kernel."""
     function = module["main"]
     function(*arguments)
     if threads > 1:
         pin_threads(os.sched_getaffinity(0))
-    first_us = min(timed_us(function, arguments) for _ in range(2))
+    first_us = min(time_call_us(function, arguments) for _ in range(2))
     if first_us > 5e5:
         return [first_us]
 
-    def sampled_us(sample_us: float, repeats: int) -> list[float]:
+    def take_samples_us(sample_us: float, repeats: int) -> list[float]:
         number = max(1, math.ceil(sample_us / first_us))
         evaluator = module.time_evaluator("main", tvm.cpu(), number=number, repeat=repeats)
         return [seconds * 1e6 for seconds in evaluator(*arguments).results]
 
     # A call from Python costs some microseconds, so what looks slow is looked at again without it.
-    if first_us > cutoff_us and (glance_us := min(sampled_us(GLANCE_US, 3))) > cutoff_us:
+    if first_us > cutoff_us and (glance_us := min(take_samples_us(GLANCE_US, 3))) > cutoff_us:
         return [glance_us]
-    return sampled_us(SAMPLE_US, repeats)
+    return take_samples_us(SAMPLE_US, repeats)
 
 
-def timed_us(function: Callable[..., Any], arguments: list[Any]) -> float:
+def time_call_us(function: Callable[..., Any], arguments: list[Any]) -> float:
     start = time.perf_counter()
     function(*arguments)
     return (time.perf_counter() - start) * 1e6

@@ -1,21 +1,16 @@
-"""One run of a job on this worker: `python -m tilewright_worker.attempt`, a LaunchOrder on the first line of stdin.
+"""One run of a job on this worker.
 
-The process may crash or be killed at any moment: what it measured is in the journal and, acknowledged, in the
-service. Standard input ends when the process that launched it is gone, and so does this one.
+Its process may crash or be killed at any moment: what it measured is in the journal and, acknowledged, in the service.
 """
 
 import os
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-
-# Before NumPy is loaded, here and in the evaluators: a BLAS with threads of its own would disturb measurements.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import (
@@ -37,12 +32,11 @@ from tilewright.contract.hosts import Host
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
-from tilewright.errors import ScheduleChanged, TilewrightError, UnsupportedTarget, UnwritableLog
+from tilewright.errors import ScheduleChanged, UnsupportedTarget, UnwritableLog
 from tilewright_kernels.isa.host import this_host
 from tilewright_kernels.runtime.build import scheduled
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.evaluator import start_fork_server
 from tilewright_tuning.finals import Rejection, Winner, decide
 from tilewright_tuning.measurement import spread_us
 from tilewright_tuning.pool import EvaluatorPool
@@ -234,32 +228,7 @@ def select_isa(target: TargetName, host: Host) -> Isa:
     return isa
 
 
-def end_with_parent() -> None:
-    """Standard input ends when the launching process does, however it ended."""
-    sys.stdin.read()
-    os._exit(1)
-
-
-def main() -> int:
-    """An error that nobody expects ends the process with its traceback; the service then has it tried again.
-
-    The order may come long after the start: until then everything is imported, and the evaluators' server runs.
-    """
-    start_fork_server()
-    line = sys.stdin.readline()
-    if not line:
-        return 0  # the worker ended before it had an order
-    order = LaunchOrder.model_validate_json(line)
-    threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-    folder = Path(os.environ.get("TILEWRIGHT_LOGS_DIR", "tuning_logs")) / str(order.job_id)
+def carry_out(order: LaunchOrder, folder: Path) -> None:
+    """Run the attempt that was ordered, and report its result. Raises TilewrightError when the service is not there."""
     with AttemptClient(order) as client:
-        try:
-            client.report_result(run_attempt(client, this_host(), folder))
-        except TilewrightError as error:
-            print(f"job {order.job_id}, attempt {order.attempt}: {error}", file=sys.stderr)
-            return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        client.report_result(run_attempt(client, this_host(), folder))

@@ -14,7 +14,7 @@ from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 from tilewright.contract.records import NewRecord
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.llvm import llvm_target
-from tilewright_kernels.runtime.build import chosen, definition, trace_of
+from tilewright_kernels.runtime.build import chosen, definition, json_values, trace_of
 
 
 class Journal:
@@ -98,9 +98,9 @@ class TuningLog:
         if key not in self._lines:
             function = definition(space, workload)
             module = ms.tune_context._normalize_mod(function)
-            append_line(self._workloads, json.dumps(_plain(ms.database.Workload(module).as_json())))
+            append_line(self._workloads, json.dumps(json_values(ms.database.Workload(module).as_json())))
             self._lines[key] = len(self._lines)
-            self._arguments[key] = [_plain(info.as_json()) for info in ArgInfo.from_prim_func(function)]
+            self._arguments[key] = [json_values(info.as_json()) for info in ArgInfo.from_prim_func(function)]
         return self._lines[key]
 
 
@@ -118,14 +118,3 @@ def drop_torn_line(path: Path) -> None:
     if end < len(content):
         with path.open("r+b") as file:
             file.truncate(end)
-
-
-def _plain(value: Any) -> Any:
-    """TVM's JSON values as Python's."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if hasattr(value, "value"):
-        return value.value
-    return [_plain(item) for item in value]

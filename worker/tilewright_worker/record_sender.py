@@ -17,8 +17,10 @@ class RecordSender:
 
     def __init__(self, send_batch: Callable[[RecordBatch], object]) -> None:
         self._send_batch = send_batch
-        self._queue: queue.Queue[NewRecord] = queue.Queue()
-        self._stop = threading.Event()
+        self._queue: queue.Queue[NewRecord | None] = queue.Queue()
+        """None ends the thread."""
+        self._hurry = threading.Event()
+        """Somebody waits for what is in the queue, so no batch waits for more."""
         self._error: TilewrightError | None = None
         self._thread = threading.Thread(target=self._run, name="record-sender", daemon=True)
         self._thread.start()
@@ -30,18 +32,19 @@ class RecordSender:
 
     def flush(self) -> None:
         """Wait until every record is acknowledged. Raises what prevented it."""
+        self._hurry.set()
         self._queue.join()
+        self._hurry.clear()
         self._raise_error()
 
     def close(self) -> None:
-        self._stop.set()
+        """Send what is left, unless sending has failed, and end the thread."""
+        self._hurry.set()
+        self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            batch = self._next_batch()
-            if not batch:
-                continue
+        while batch := self._next_batch():
             if self._error is None:
                 try:
                     self._send_batch(RecordBatch(records=batch))
@@ -51,13 +54,18 @@ class RecordSender:
                 self._queue.task_done()
 
     def _next_batch(self) -> list[NewRecord]:
-        try:
-            batch = [self._queue.get(timeout=BATCH_SECONDS)]
-        except queue.Empty:
-            return []
-        self._stop.wait(BATCH_SECONDS)
-        while len(batch) < BATCH and not self._queue.empty():
-            batch.append(self._queue.get_nowait())
+        """Nothing at the end."""
+        batch: list[NewRecord] = []
+        record = self._queue.get()
+        while record is not None:
+            batch.append(record)
+            if len(batch) == 1:
+                self._hurry.wait(BATCH_SECONDS)
+            if len(batch) == BATCH or self._queue.empty():
+                return batch
+            record = self._queue.get()
+        if batch:
+            self._queue.put(None)
         return batch
 
     def _raise_error(self) -> None:

@@ -30,7 +30,7 @@ _standby: "Standby | None" = None
 _libc = ctypes.CDLL(None)
 
 
-def run(order_json: str, module: str = "tilewright_worker.attempt", logs_dir: str = "tuning_logs") -> str:
+def run(order_json: str, module: str = "tilewright_worker", logs_dir: str = "tuning_logs") -> str:
     """Run one attempt to its end. Takes a `LaunchOrder` and gives an `AttemptEnd`, both as JSON."""
     order = LaunchOrder.model_validate_json(order_json)
     return _run(order, module, logs_dir).model_dump_json()
@@ -50,7 +50,7 @@ def measuring_cores(threads: int) -> list[int]:
     return sorted(os.sched_getaffinity(0))[:threads]
 
 
-def stand_by(module: str = "tilewright_worker.attempt", logs_dir: str = "tuning_logs") -> None:
+def stand_by(module: str = "tilewright_worker", logs_dir: str = "tuning_logs") -> None:
     """Start the process of the next attempt: it imports what it needs, and waits for its order.
 
     It holds no core, and ends with this process. Call it from a thread that lives as long as the worker.

@@ -37,5 +37,5 @@ def place_of(workload: Workload) -> Place:
 
 def distance(one: Place, other: Place) -> float:
     """0 for equal places, and 1 for each size that doubles."""
-    octaves = sum(map(abs, map(float.__sub__, one.sizes, other.sizes)))
-    return octaves + UNLIKE * sum(map(object.__ne__, one.kinds, other.kinds))
+    octaves = sum(abs(size - other_size) for size, other_size in zip(one.sizes, other.sizes, strict=True))
+    return octaves + UNLIKE * sum(kind != other_kind for kind, other_kind in zip(one.kinds, other.kinds, strict=True))

@@ -10,6 +10,7 @@ Scales and zero points are given when a kernel is used: they do not change the s
 import hashlib
 import json
 from functools import cached_property
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
@@ -102,8 +103,8 @@ class Workload(Message):
             raise ValueError(f"the convolution has {self.macs} multiply-adds; at most {MAX_MACS} can be tuned")
         height, width = self._padded_shape()
         padded = self.batch * height * width * self.in_channels
-        result = _product(self.output_shape) * BYTES[self.out_dtype]
-        for name, size in (("padded input", padded), ("output", result), ("weight", _product(self.weight_shape))):
+        result = prod(self.output_shape) * BYTES[self.out_dtype]
+        for name, size in (("padded input", padded), ("output", result), ("weight", prod(self.weight_shape))):
             if size > MAX_TENSOR_BYTES:
                 raise ValueError(f"the {name} takes {size} bytes; at most {MAX_TENSOR_BYTES} can be tuned")
 
@@ -131,7 +132,7 @@ class Workload(Message):
     @property
     def macs(self) -> int:
         """Multiply-adds of the whole convolution, padding included."""
-        return _product(self.output_shape) * self.reduction
+        return prod(self.output_shape) * self.reduction
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -203,10 +204,3 @@ class Workload(Message):
 
 def _short(values: tuple[int, ...]) -> str:
     return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
-
-
-def _product(values: tuple[int, ...]) -> int:
-    result = 1
-    for value in values:
-        result *= value
-    return result

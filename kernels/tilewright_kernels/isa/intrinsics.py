@@ -16,11 +16,13 @@ from tvm import tirx
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.requantise import narrow
 from tilewright_kernels.isa.dots import Dot, Narrowing
 from tilewright_kernels.isa.paths import PATHS
-from tilewright_kernels.isa.vectors import Vector, elements, llvm, narrowed
+from tilewright_kernels.isa.vectors import elements, llvm, narrowed
+from tilewright_kernels.layouts.traits import traits_of
+from tilewright_kernels.tir import Expr
 
 NARROWED = ("uint8", "int8")
 NARROWED_GROUPS = (2, 4)
@@ -59,19 +61,19 @@ def _makers_of(dot: Dot) -> dict[str, Makers]:
 
 def narrow_name(workload: Workload, dot: Dot, groups: int) -> str | None:
     """The intrinsic that narrows `groups` vectors of sums, or None where plain vector code has to do it."""
-    is_apart = workload.layout == "NCHW16c"
+    traits = traits_of(workload)
     is_narrow = workload.out_dtype in NARROWED and not workload.residual and groups in NARROWED_GROUPS
-    # Outside NHWC results lie in chunks of sixteen channels, which shorter vectors share.
-    fills_chunks = dot.lanes == CHANNEL_BLOCK or workload.layout == "NHWC"
+    # Shorter vectors share a chunk, and then they do not lie as the intrinsic has them.
+    fills_chunks = traits.result_chunk in (None, dot.lanes)
     has_instructions = dot.vectors.narrowing is not None and fills_chunks
-    return _narrow_name(dot, workload.out_dtype, groups, is_apart) if is_narrow and has_instructions else None
+    return _narrow_name(dot, workload.out_dtype, groups, traits.is_chunked) if is_narrow and has_instructions else None
 
 
 def _narrow_name(dot: Dot, out_dtype: str, groups: int, is_apart: bool) -> str:
     return f"tilewright_narrow_{dot.isa.value}_{out_dtype}_{groups}{'_apart' if is_apart else ''}"
 
 
-def multiply_add(dot: Dot, total: Vector, data: Vector, weight: Vector) -> Vector:
+def multiply_add(dot: Dot, total: Expr, data: Expr, weight: Expr) -> Expr:
     """One dot product: vectors of `lanes` sums, and of data and weights, `products` for each lane."""
     sums = f"int32x{dot.lanes}"
     if dot.accumulates:
@@ -79,7 +81,7 @@ def multiply_add(dot: Dot, total: Vector, data: Vector, weight: Vector) -> Vecto
     return total + llvm(dot.instruction, sums, data, weight)
 
 
-def _broadcast(dot: Dot, data: Any, first: Sequence[Any] = (0,)) -> Vector:
+def _broadcast(dot: Dot, data: Any, first: Sequence[Any] = (0,)) -> Expr:
     """The few data of a dot product in every lane: as one 32-bit element, so that a single vpbroadcastd fills it."""
     together = T.reinterpret(data.vload(list(first), f"{dot.data_dtype}x{dot.products}"), dtype="int32")
     return T.reinterpret(T.broadcast(together, dot.lanes), dtype=f"{dot.data_dtype}x{dot.macs}")
@@ -167,7 +169,7 @@ def _narrow_makers(narrowing: Narrowing, lanes: int, out_dtype: str, groups: int
     return partial(make, one_by_one), partial(make, at_once)
 
 
-def _in_order(packed: Vector, lanes: int, groups: int) -> Vector:
+def _in_order(packed: Expr, lanes: int, groups: int) -> Expr:
     """The packs of `narrowed` work inside segments, so a shuffle of 32-bit elements puts the channels in order."""
     order = [4 * segment + group for group in range(groups) for segment in range(lanes // 4)]
     shuffled = tirx.Shuffle([T.reinterpret(packed, dtype=f"int32x{lanes}")], order)

@@ -8,19 +8,17 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from tilewright_kernels.isa.dots import SEGMENT_BYTES, Narrowing, Vectors
+from tilewright_kernels.tir import Expr
 
 CURRENT_ROUNDING = 4
 
-Vector = Any
-"""A TIR expression."""
 
-
-def llvm(name: str, dtype: str, *arguments: Any) -> Vector:
+def llvm(name: str, dtype: str, *arguments: Any) -> Expr:
     """A call of an LLVM intrinsic without side effects."""
     return T.call_llvm_pure_intrin(T.llvm_lookup_intrinsic_id(name), *arguments, dtype=dtype)
 
 
-def constants(dtype: str, values: Sequence[int]) -> Vector:
+def constants(dtype: str, values: Sequence[int]) -> Expr:
     """A vector of constants."""
     return tirx.Shuffle([tirx.const(value, dtype) for value in values], list(range(len(values))))
 
@@ -30,12 +28,12 @@ def indices(first: Any, count: int) -> Any:
     return T.ramp(first, 1, count) if count > 1 else first
 
 
-def elements(vector: Vector, first: int, count: int) -> Vector:
+def elements(vector: Expr, first: int, count: int) -> Expr:
     """`count` neighbouring elements of a vector."""
     return tirx.Shuffle([vector], list(range(first, first + count)))
 
 
-def interleaved(vectors: Vectors, rows: Sequence[Vector]) -> Vector:
+def interleaved(vectors: Vectors, rows: Sequence[Expr]) -> Expr:
     """Four vectors of as many bytes as there are lanes as one: the four bytes of each lane side by side.
 
     Where there are instructions for it, the four go into one register, then two shuffles: 32-bit elements across its
@@ -51,7 +49,7 @@ def interleaved(vectors: Vectors, rows: Sequence[Vector]) -> Vector:
     return llvm(vectors.shuffle, dtype, T.reinterpret(permuted, dtype=dtype), constants("uint8", inside))
 
 
-def spread(permute: str, groups: Vector, first: Sequence[int], offset: Any) -> Vector:
+def spread(permute: str, groups: Expr, first: Sequence[int], offset: Any) -> Expr:
     """One 32-bit element of `groups` for each lane, by an instruction that permutes: `first[lane]` + `offset`."""
     lanes, dtype = len(first), groups.ty.dtype
     copies = tirx.Shuffle([groups] * (4 * lanes // dtype.lanes), list(range(4 * lanes)))
@@ -60,7 +58,7 @@ def spread(permute: str, groups: Vector, first: Sequence[int], offset: Any) -> V
     return T.reinterpret(permuted, dtype=dtype.with_lanes(4 * lanes))
 
 
-def transposed(rows: Sequence[Vector], segments: int) -> list[Vector]:
+def transposed(rows: Sequence[Expr], segments: int) -> list[Expr]:
     """The transpose of each segment of `rows`, a power of two of vectors: the elements column after column.
 
     Each step interleaves the first half of the vectors with the second one by the unpack instructions that every ISA
@@ -74,7 +72,7 @@ def transposed(rows: Sequence[Vector], segments: int) -> list[Vector]:
     return found
 
 
-def interleaved_pair(low: Vector, high: Vector, segments: int) -> Iterator[Vector]:
+def interleaved_pair(low: Expr, high: Expr, segments: int) -> Iterator[Expr]:
     """Elements of two vectors by turns, segment by segment: one vector where they fit, if not low and high halves."""
     dtype = low.ty.dtype
     count = dtype.lanes // segments
@@ -86,10 +84,10 @@ def interleaved_pair(low: Vector, high: Vector, segments: int) -> Iterator[Vecto
         yield tirx.Shuffle([low, high], order)
 
 
-def interleaved_in_segments(rows: Sequence[Vector]) -> list[Vector]:
+def interleaved_in_segments(rows: Sequence[Expr]) -> list[Expr]:
     """Four whole vectors of bytes as four of 32-bit groups, each group one byte of every row; in unpack order.
 
-    Vector j has, of each segment, the bytes 4 * j to 4 * j + 3.
+    Expr j has, of each segment, the bytes 4 * j to 4 * j + 3.
     """
     dtype = rows[0].ty.dtype
     segments = dtype.lanes // SEGMENT_BYTES
@@ -102,7 +100,7 @@ def interleaved_in_segments(rows: Sequence[Vector]) -> list[Vector]:
     return found
 
 
-def narrowed(narrowing: Narrowing, out_dtype: str, scaled: Sequence[Vector], output: Any) -> Vector:
+def narrowed(narrowing: Narrowing, out_dtype: str, scaled: Sequence[Expr], output: Any) -> Expr:
     """Two or four vectors of scaled sums (float32) as one of `out_dtype`, in the order in which packs leave them.
 
     Two levels of packing with saturation instead of a clamp and a `vpmovdb` for each vector of sums. `min` stays: a
@@ -127,7 +125,7 @@ def narrowed(narrowing: Narrowing, out_dtype: str, scaled: Sequence[Vector], out
     return T.max(T.reinterpret(packed, dtype=f"{out_dtype}x{4 * lanes}"), lowest)
 
 
-def rounded(narrowing: Narrowing, vector: Vector) -> Vector:
+def rounded(narrowing: Narrowing, vector: Expr) -> Expr:
     """float32 to int32, half to even: the rounding that MXCSR is in, which TVM and NumPy leave at its default."""
     lanes = vector.ty.dtype.lanes
     if not narrowing.has_masked_round:

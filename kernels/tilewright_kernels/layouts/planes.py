@@ -1,24 +1,13 @@
-"""The blocks that bring NCHW planes into an NHWC buffer and back.
+"""How NCHW planes lie in the NHWC buffers that stand before and behind a kernel."""
 
-They transpose squares of channels and pixels in registers, several side by side in one vector. The last vector of a row
-of pixels overlaps the one before it, so that no row has a tail.
-"""
-
-from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
 
-from tvm import tirx
-from tvm.script import tirx as T
+import numpy as np
 
 from tilewright.contract.workload import CHANNEL_BLOCK
 from tilewright_kernels.isa.dots import SEGMENT_BYTES
-from tilewright_kernels.isa.vectors import elements, indices, transposed
-from tilewright_kernels.layouts.traits import EXPORT
-from tilewright_kernels.tir import Buffer, Expr, inline, part, region
-
-if TYPE_CHECKING:
-    from tilewright_kernels.layouts.nchw import Nchw
+from tilewright_kernels.layouts.activations import Activations
+from tilewright_kernels.tir import Expr, Index, part
 
 
 def power_of_two(number: int) -> int:
@@ -26,121 +15,64 @@ def power_of_two(number: int) -> int:
     return 1 << number.bit_length() - 1
 
 
-def vector_lanes(planes: "Nchw") -> int:
-    """128-bit lanes of a vector."""
-    return planes.lanes * 4 // SEGMENT_BYTES
-
-
-def import_planes(planes: "Nchw", data: Buffer, buffer: Buffer, name: str) -> None:
-    """A block: 8-bit NCHW `data`, to an NHWC buffer. Its loops: image, group, row, chunk of channels, all.
-
-    Channels that fill up the last chunk repeat the last one.
-    """
-    columns, widest = planes.columns, min(vector_lanes(planes), planes.columns // SEGMENT_BYTES)
-    lanes = max(lanes for lanes in (1, 2, 4) if lanes == 1 or lanes <= widest)
-    pixels = lanes * power_of_two(min(columns, SEGMENT_BYTES))
-
-    def transpose(n: Expr, g: Expr, row: Expr, chunk: Expr, first: Expr) -> None:
-        channels = [tirx.min(chunk * CHANNEL_BLOCK + at, planes.channels - 1) for at in range(CHANNEL_BLOCK)]
-        vectors = [T.bind(data.vload([n, g, each, row, first], f"{data.dtype}x{pixels}")) for each in channels]
-        for pixel, vector in enumerate(transposed(vectors, lanes)):
-            for lane in range(lanes):
-                *chunks, start = planes.channels_at(chunk, CHANNEL_BLOCK)
-                column = first + lane * (pixels // lanes) + pixel
-                value = elements(vector, lane * CHANNEL_BLOCK, CHANNEL_BLOCK)
-                T.buffer_store(buffer, value, [n, g, row, column, *chunks, T.ramp(start, 1, CHANNEL_BLOCK)])
-
-    @inline
-    def block() -> None:
-        for n, g, row, chunk, all in T.grid(planes.batch, planes.groups, planes.rows, planes.chunks, 1):
-            with T.sblock(name):
-                vn, vg, vrow, vchunk, vall = T.axis.remap("SSSSS", [n, g, row, chunk, all])
-                T.reads(data[vn, vg, 0 : planes.channels, vrow, 0:columns])
-                T.writes(pixels_of(planes, buffer, [vn, vg, vrow, vall], vchunk, CHANNEL_BLOCK))
-                for vector in T.serial(ceil(columns / pixels)):
-                    transpose(vn, vg, vrow, vchunk, tirx.min(vector * pixels, columns - pixels))
-
-    block()
-
-
-def pixels_of(planes: "Nchw", buffer: Buffer, row: list[Expr], index: Expr, size: int) -> Expr:
-    """The region of part `index` of the channels of a row; `row` ends with a block variable of extent 1."""
-    *place, all = row
-    return region(buffer, *place, part(all, planes.columns), *planes.channels_of(index, size, all))
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Channels and pixels that are transposed and stored together."""
-
-    planes: "Nchw"
+class Planes(Activations):
+    """NCHW, by the position in an NHWC buffer. Where rows are shorter than a vector, the whole image is one row."""
 
     @property
-    def lanes(self) -> int:
-        """Squares side by side."""
-        filled, widest = self.planes.chunks * CHANNEL_BLOCK, vector_lanes(self.planes)
-        return max(lanes for lanes in (1, 2, 4) if lanes <= widest and filled % (lanes * self.planes.square) == 0)
+    def square(self) -> int:
+        """Channels and pixels that are transposed together in one segment of a vector."""
+        return SEGMENT_BYTES // int(np.dtype(self.dtype).itemsize)
 
     @property
-    def channels(self) -> int:
-        return self.lanes * self.planes.square
+    def has_rows(self) -> bool:
+        return self.width >= self.square
 
     @property
-    def pixels(self) -> int:
-        """A square, or as many as a small image has, down to a power of two."""
-        return min(self.planes.square, power_of_two(self.planes.columns))
+    def rows(self) -> int:
+        return self.height if self.has_rows else 1
 
     @property
-    def count(self) -> int:
-        """Tiles of the channels of a group."""
-        return ceil(self.planes.channels / self.channels)
+    def columns(self) -> int:
+        return self.width if self.has_rows else self.height * self.width
 
     @property
-    def rest(self) -> int:
-        """Channels of the last one."""
-        return self.planes.channels - (self.count - 1) * self.channels
+    def chunks(self) -> int:
+        """Sixteens of channels that a pixel takes in the buffer."""
+        return ceil(self.channels / CHANNEL_BLOCK)
 
+    @property
+    def array_shape(self) -> tuple[int, ...]:
+        return self.batch, self.groups, self.channels, self.rows, self.columns
 
-def export_planes(planes: "Nchw", buffer: Buffer, out: Buffer) -> None:
-    """Block `export`: the results in `buffer`, to NCHW. Its loops: image, group, row, tile of channels, all."""
-    tile, columns, results = Tile(planes), planes.columns, planes.blocks * planes.lanes
-    pixels = tile.pixels
+    @property
+    def has_blocks(self) -> bool:
+        """Whether chunks are a dimension of the buffer: where a block is one. TVM shrinks such a dimension to those
+        that it sees begin, so vectors of several chunks need it flat."""
+        return self.lanes == CHANNEL_BLOCK and not self.is_flat
 
-    @inline
-    def block() -> None:
-        for n, g, row, t, all in T.grid(planes.batch, planes.groups, planes.rows, tile.count, 1):
-            with T.sblock(EXPORT):
-                vn, vg, vrow, vt, vall = T.axis.remap("SSSSS", [n, g, row, t, all])
-                T.reads(pixels_of(planes, buffer, [vn, vg, vrow, vall], vall, results))
-                T.writes(out[vn, vg, 0 : planes.channels, vrow, 0:columns])
-                for vector in T.serial(ceil(columns / pixels)):
-                    export_tile(tile, buffer, out, [vn, vg, vrow], vt, tirx.min(vector * pixels, columns - pixels))
+    @property
+    def buffer_shape(self) -> tuple[int, ...]:
+        """NHWC, the channels of each group filled up to chunks."""
+        channels = (self.chunks, CHANNEL_BLOCK) if self.has_blocks else (self.chunks * CHANNEL_BLOCK,)
+        return self.batch, self.groups, self.rows, self.columns, *channels
 
-    block()
+    @staticmethod
+    def in_array(n: Expr, h: Expr, w: Expr, c: Expr) -> Index:
+        return n, c, h, w
 
+    def part(self, n: Expr, h: Expr, w: Expr, g: Expr, index: Expr, size: int, first: Expr) -> Index:
+        """In the buffer."""
+        row, column = (h, w) if self.has_rows else (0, h * self.width + w)
+        return n, g, row, column, *self.channels_at(index, size, first)
 
-def export_tile(tile: Tile, buffer: Buffer, out: Buffer, row: list[Expr], index: Expr, first: Expr) -> None:
-    """The channels of the tile; of the last one only those that there are."""
-    if tile.rest == tile.channels:
-        export_channels(tile, buffer, out, row, index, first, tile.channels)
-        return
-    with T.If(index < tile.count - 1):
-        with T.Then():
-            export_channels(tile, buffer, out, row, index, first, tile.channels)
-        with T.Else():
-            export_channels(tile, buffer, out, row, index, first, tile.rest)
+    def channels_at(self, index: Expr, size: int, first: Expr = 0) -> Index:
+        """Channel `first` of part `index` of a pixel in the buffer."""
+        if self.has_blocks:
+            return index * (size // CHANNEL_BLOCK), first
+        return (index * size + first,)
 
-
-def export_channels(
-    tile: Tile, buffer: Buffer, out: Buffer, row: list[Expr], index: Expr, first: Expr, channels: int
-) -> None:
-    """Transpose the pixels of the tile from column `first` on, and store as many of its channels."""
-    (n, g, h), square = row, tile.planes.square
-    dtype, at = f"{tile.planes.dtype}x{tile.channels}", tile.planes.channels_at(index, tile.channels)
-    vectors = [T.bind(buffer.vload([n, g, h, first + pixel, *at], dtype)) for pixel in range(tile.pixels)]
-    planes = transposed(vectors, tile.lanes)
-    for channel in range(channels):
-        lane, in_lane = divmod(channel, square)
-        vector, start = divmod(in_lane * tile.pixels, square)
-        value = elements(planes[vector], lane * square + start, tile.pixels)
-        T.buffer_store(out, value, [n, g, index * tile.channels + channel, h, indices(first, tile.pixels)])
+    def channels_of(self, index: Expr, size: int, unit: Expr) -> tuple[slice, ...]:
+        """All channels of part `index`, as a region; `unit` is a block variable of extent 1."""
+        if self.has_blocks:
+            return part(index, size // CHANNEL_BLOCK), part(unit, CHANNEL_BLOCK)
+        return (part(index, size),)

@@ -28,16 +28,16 @@ class RowStaging(Staging):
         return n, g, h, q, w, i
 
     def stage(self, data: Buffer, data_zero_point: Buffer, source: Buffer) -> None:
-        """Block `stage`. Its loops: image, group, row, k_group, all."""
+        """Block `stage`. Its loops: image, group, row, k_group, unit."""
         N, G, C, H, W = self.data_shape
 
         @inline
         def block() -> None:
-            for n, g, h, q, all in T.grid(N, G, self.rows, self.k_groups, 1):
+            for n, g, h, q, unit in T.grid(N, G, self.rows, self.k_groups, 1):
                 with T.sblock("stage"):
-                    vn, vg, vh, vq, vall = T.axis.remap("SSSSS", [n, g, h, q, all])
+                    vn, vg, vh, vq, vunit = T.axis.remap("SSSSS", [n, g, h, q, unit])
                     T.reads(data[vn, vg, 0:C, 0:H, 0:W], data_zero_point[0])
-                    T.writes(source[vn, vg, vh, vq, part(vall, self.columns), part(vall, self.dot.products)])
+                    T.writes(source[vn, vg, vh, vq, part(vunit, self.columns), part(vunit, self.dot.products)])
                     self._row(data, data_zero_point, source, [vn, vg, vh, vq])
 
         block()

@@ -18,6 +18,16 @@ class Traits:
         return self.channels_together == 1
 
     @property
+    def is_chunked(self) -> bool:
+        """Whether channels stand together in chunks, the next chunk an image further."""
+        return self.channels_together is not None and not self.is_transposed
+
+    @property
+    def result_chunk(self) -> int | None:
+        """Channels that stand together where a kernel stores results, which buffers of transposed layouts have, too."""
+        return CHANNEL_BLOCK if self.is_transposed else self.channels_together
+
+    @property
     def images_touch(self) -> bool:
         """Whether the last pixel of an image is followed by the first of the next one."""
         return self.channels_together is None

@@ -80,17 +80,18 @@ def last_line(error: Exception) -> str:
 
 def trace_of(sch: Schedule) -> list[Any]:
     """The trace of a schedule as plain JSON values."""
-    return _json_values(sch.trace.as_json())  # type: ignore[no-any-return]
+    return json_values(sch.trace.as_json())  # type: ignore[no-any-return]
 
 
-def _json_values(value: Any) -> Any:
+def json_values(value: Any) -> Any:
+    """TVM's JSON values as Python's."""
     if value is None or isinstance(value, (int, float)):
         return value
     if isinstance(value, str):
         return str(value)
     if hasattr(value, "value"):  # IntImm and FloatImm
         return value.value
-    return [_json_values(item) for item in value]
+    return [json_values(item) for item in value]
 
 
 def compile_schedule(sch: Schedule, target: Target) -> tvm.runtime.Module:

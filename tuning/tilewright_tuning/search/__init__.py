@@ -12,7 +12,7 @@ __all__ = ["Search", "search_for"]
 
 
 def search_for(workload: Workload, target: Target, history: History, seed: int = 0) -> Search:
-    """The search that suits the space of this workload, taught what is known already."""
+    """The search that suits the space of this workload; it starts from what `history` knows."""
     space = space_of(workload, target.isa)
     if isinstance(space, StructuredSpace):
         return RankedSearch(space, workload, target, history, seed)

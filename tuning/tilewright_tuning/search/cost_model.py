@@ -34,7 +34,7 @@ class CostModel:
         self._parameters = {**PARAMETERS, "seed": seed}
         self._features: list[Features] = []
         self._log_latencies: list[float] = []
-        self._lessons: list[tuple[Array, Array, Array]] = []
+        self._transferred: list[tuple[Array, Array, Array]] = []
         self._booster: xgboost.Booster | None = None
 
     @property
@@ -48,9 +48,9 @@ class CostModel:
         self._log_latencies.append(math.log(latency_us))
         self._booster = None
 
-    def teach(self, features: Array, latencies_us: Sequence[float], weight: float) -> None:
+    def add_transferred(self, features: Array, latencies_us: Sequence[float], weight: float) -> None:
         """The trials of another workload, each counting `weight` times as much as one of its own."""
-        self._lessons.append((features, _slowdowns(np.log(latencies_us)), np.full(len(features), weight)))
+        self._transferred.append((features, _slowdowns(np.log(latencies_us)), np.full(len(features), weight)))
         self._booster = None
 
     def predict(self, features: Sequence[Features] | Array) -> list[float]:
@@ -61,7 +61,7 @@ class CostModel:
         return predicted
 
     def _train(self) -> xgboost.Booster:
-        samples = list(self._lessons)
+        samples = list(self._transferred)
         if self._features:
             own = np.array(self._features), _slowdowns(np.array(self._log_latencies)), np.ones(self.samples)
             samples.append(own)

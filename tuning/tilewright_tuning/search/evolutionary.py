@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-any-unimported,misc"
-"""Search in the generic space: MetaSchedule's evolution, with our cost model as its judge."""
+"""Search in the generic space: MetaSchedule's evolution, with our cost model."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ UNLIMITED = 1_000_000
 
 
 @derived_object
-class EvolutionJudge(ms.cost_model.PyCostModel):
+class EvolutionCostModel(ms.cost_model.PyCostModel):
     """Scores for MetaSchedule's evolution: the higher, the faster. Without samples all are alike."""
 
     def __init__(self, model: CostModel) -> None:
@@ -59,10 +59,10 @@ class EvolutionarySearch:
     def __init__(self, workload: Workload, target: Target, known: list[KnownRecord], seed: int) -> None:
         self._workload, self._target = workload, target
         self._model = CostModel(seed)
-        self._judge = EvolutionJudge(self._model)
+        self._evolution_model = EvolutionCostModel(self._model)
         self._database = ms.database.MemoryDatabase()
         self._context = tune_context(definition(GENERIC, workload), target, POPULATION, seed + 1)
-        self._context.pre_tuning(UNLIMITED, BATCH, database=self._database, cost_model=self._judge)
+        self._context.pre_tuning(UNLIMITED, BATCH, database=self._database, cost_model=self._evolution_model)
         self._entry = self._database.commit_workload(self._context.mod)
         self._seen = {record.candidate for record in known}
         self._pending: dict[str, Any] = {}
@@ -71,7 +71,7 @@ class EvolutionarySearch:
 
     def propose(self) -> Candidate | None:
         for _ in range(EMPTY_BATCHES):
-            if not self._batch and not self._breed():
+            if not self._batch and not self._fill_batch():
                 return None
             if self._batch:
                 return self._batch.pop(0)
@@ -81,23 +81,23 @@ class EvolutionarySearch:
         measured = self._pending.pop(candidate.id, None)
         if measured is None or latency_us is None:
             return
-        self._model.add(self._judge.features(self._context, [measured])[0], latency_us)
+        self._model.add(self._evolution_model.features(self._context, [measured])[0], latency_us)
         self._commit(measured.sch.trace, latency_us, measured.args_info)
 
-    def _breed(self) -> bool:
-        """Fill the batch with new candidates; False when MetaSchedule has no more."""
-        bred = self._context.generate_measure_candidates()
-        if bred is None:
+    def _fill_batch(self) -> bool:
+        """With new candidates; False when MetaSchedule has no more."""
+        generated = self._context.generate_measure_candidates()
+        if generated is None:
             return False
-        for measurable in bred:
+        for measurable in generated:
             candidate = GenericTrace(trace=trace_of(measurable.sch))
             if candidate.id not in self._seen:
                 self._seen.add(candidate.id)
                 self._pending[candidate.id] = measurable
                 self._batch.append(candidate)
         # Results come back one by one and late; for MetaSchedule the batch is over as soon as it is handed out.
-        nothing = [ms.runner.RunnerResult(None, "not measured yet") for _ in bred]
-        self._context.notify_runner_results(bred, nothing)
+        nothing = [ms.runner.RunnerResult(None, "not measured yet") for _ in generated]
+        self._context.notify_runner_results(generated, nothing)
         return True
 
     def _remember(self, known: list[KnownRecord]) -> None:
@@ -106,10 +106,10 @@ class EvolutionarySearch:
             if record.trace and record.latency_us is not None:
                 try:
                     sch = scheduled(self._workload, self._target, record.as_candidate)
-                except ForeignSchedule:  # a trace of another version has nothing to teach
+                except ForeignSchedule:  # a trace of another version
                     continue
                 measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
-                self._model.add(self._judge.features(self._context, [measurable])[0], record.latency_us)
+                self._model.add(self._evolution_model.features(self._context, [measurable])[0], record.latency_us)
                 self._commit(sch.trace, record.latency_us, measurable.args_info)
 
     def _commit(self, trace: Any, latency_us: float, args_info: Any) -> None:

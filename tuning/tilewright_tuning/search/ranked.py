@@ -15,19 +15,19 @@ from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.numerics import Array
 from tilewright_kernels.conv2d.spaces import StructuredSpace
 from tilewright_tuning.search.cost_model import CostModel
-from tilewright_tuning.search.lessons import Lesson, lessons_of, projected
+from tilewright_tuning.search.transfer_samples import TransferSamples, find_nearest, read_transfer_samples
 
 FIRST_BY_EXPECTATION = 6
-"""Where no other workload has taught anything: how many choices the space's own simple model picks at first."""
+"""Without transfer samples: how many choices the space's own simple model picks at first."""
 
 FIRST_BY_NEIGHBOURS = 3
-"""Otherwise: best choices of the nearest workloads that are tried at first, and one more that the space expects."""
+"""With them: best choices of the nearest workloads that are tried at first, and one more that the space expects."""
 
 EXPLORED = 0.1
 """Share of proposals that ignore the cost model, so that what it misjudges is still found."""
 
-LESSON_WEIGHT = 0.2
-"""Of a trial of the very same shape, against one of the workload itself; a quarter of it at distance 1."""
+TRANSFER_WEIGHT = 0.2
+"""Of a transfer sample of the very same shape, by that of a trial of the workload itself; a quarter at distance 1."""
 
 
 class RankedSearch:
@@ -40,13 +40,13 @@ class RankedSearch:
         self._random = random.Random(seed)
         self._model = CostModel(seed)
         self._choices = space.candidates(workload, target)
-        self._features = self._described(workload, self._choices)
+        self._features = self._features_of(workload, self._choices)
         self._untried = list(range(len(self._choices)))
         self._proposed: dict[str, int] = {}
-        lessons = lessons_of(space, target, history.neighbours)
-        self._study(lessons)
-        self._is_taught = bool(lessons)
-        self._first = self._first_batch(lessons) if lessons else []
+        samples = read_transfer_samples(space, target, history.neighbours)
+        self._add_transferred(samples)
+        self._has_transfer = bool(samples)
+        self._first = self._select_first(samples) if samples else []
         self._remember(history.records)
 
     def propose(self) -> Candidate | None:
@@ -63,16 +63,16 @@ class RankedSearch:
         if choice is not None and latency_us is not None:
             self._model.add(self._features[choice], latency_us)
 
-    def _study(self, lessons: list[Lesson]) -> None:
+    def _add_transferred(self, samples: list[TransferSamples]) -> None:
         here = place_of(self._workload)
-        for lesson in lessons:
-            weight = LESSON_WEIGHT / (1 + distance(here, place_of(lesson.workload))) ** 2
-            self._model.teach(self._described(lesson.workload, lesson.choices), lesson.latencies_us, weight)
+        for each in samples:
+            weight = TRANSFER_WEIGHT / (1 + distance(here, place_of(each.workload))) ** 2
+            self._model.add_transferred(self._features_of(each.workload, each.choices), each.latencies_us, weight)
 
-    def _first_batch(self, lessons: list[Lesson]) -> list[int]:
+    def _select_first(self, samples: list[TransferSamples]) -> list[int]:
         """Before anything is measured: what was best for the neighbours, and what the space expects to be."""
-        likes = (projected(lesson.choices[0], self._choices) for lesson in lessons)
-        first = list(dict.fromkeys(likes))[:FIRST_BY_NEIGHBOURS]
+        nearest = (find_nearest(each.choices[0], self._choices) for each in samples)
+        first = list(dict.fromkeys(nearest))[:FIRST_BY_NEIGHBOURS]
         first += [choice for choice in self._untried if choice not in first][:1]
         predicted = dict(zip(first, self._model.predict(self._features[first]), strict=True))
         return sorted(first, key=predicted.__getitem__)
@@ -80,7 +80,7 @@ class RankedSearch:
     def _pick(self) -> int:
         if self._first:
             return self._first.pop(0)
-        if not self._is_taught and self._model.samples < FIRST_BY_EXPECTATION:
+        if not self._has_transfer and self._model.samples < FIRST_BY_EXPECTATION:
             return self._untried[0]
         if self._random.random() < EXPLORED:
             return self._random.choice(self._untried)
@@ -90,15 +90,15 @@ class RankedSearch:
     def _remember(self, records: Sequence[KnownRecord]) -> None:
         """Learn from what is known, and never propose it again, whichever version of the space chose it."""
         for record in records:
-            choice = self._known(record.choice)
+            choice = self._index_of(record.choice)
             if choice in self._untried:
                 self._untried.remove(choice)
                 if record.latency_us is not None:
                     self._model.add(self._features[choice], record.latency_us)
         self._first = [choice for choice in self._first if choice in self._untried]
 
-    def _known(self, choice: Choice | None) -> int | None:
-        """Where a choice of this or an earlier version stands among all; None for what is not among them."""
+    def _index_of(self, choice: Choice | None) -> int | None:
+        """Of a choice of this or an earlier version, among all; None for what is not among them."""
         try:
             decisions = choice and self._space.read(choice, self._workload, self._target)
         except ForeignSchedule:
@@ -108,5 +108,5 @@ class RankedSearch:
     def _candidate(self, choice: int) -> Candidate:
         return self._space.choice(self._choices[choice])
 
-    def _described(self, workload: Workload, choices: Sequence[Any]) -> Array:
+    def _features_of(self, workload: Workload, choices: Sequence[Any]) -> Array:
         return np.array([self._space.features(workload, self._target, choice) for choice in choices])

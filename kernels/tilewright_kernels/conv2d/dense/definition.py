@@ -18,8 +18,8 @@ def dense(workload: Workload, dot: Dot) -> Any:
     """data and out in the workload's layout; weight (group, channel block, kernel height, kernel width, k_group,
     lane, product), a k_group being the `dot.products` channels that one dot product sums.
 
-    Blocks: `stage` unless the instruction can read the data as they are (padding, whole k_groups, int8 shifted to
-    uint8), `conv`, `requantise`, and `store` where the output channels do not fill whole blocks; those of the layout.
+    Blocks: `stage` unless the instruction can read the data as they are, `conv`, `requantise`, and `store` where the
+    output channels do not fill whole blocks; those of the layout.
     """
     loops, staging, results = loops_of(workload, dot), staging_of(workload, dot), results_of(workload, dot)
     blocks = loops.groups, loops.channel_blocks

@@ -13,9 +13,12 @@ from tilewright_kernels.isa.vectors import indices
 from tilewright_kernels.layouts.activations import Activations
 from tilewright_kernels.tir import Buffer, Expr, inline, whole
 
+Pieces = list[tuple[int, int]]
+"""(first channel, how many) of vectors."""
 
-def pieces(channels: int, size: int) -> list[tuple[int, int]]:
-    """(first, count) of vectors that cover the first `channels` of `size`, each a power of two."""
+
+def pieces(channels: int, size: int) -> Pieces:
+    """Vectors that cover the first `channels` of `size`, each a power of two."""
     if channels == size:
         return [(0, size)]
     counts = [1 << bit for bit in reversed(range(channels.bit_length())) if channels >> bit & 1]
@@ -95,7 +98,7 @@ class StretchRows:
                     at = start + column * self.pixel_bytes + b * size + first
                     self._copy(source, data, (n, h, w + column), b * self.shape.channels + first, at, channels)
 
-    def pieces_of(self, block: int) -> list[tuple[int, int]]:
+    def pieces_of(self, block: int) -> Pieces:
         """Vectors that cover the channels of a block."""
         size = self.shape.channels
         return pieces(min(self.workload.in_channels - block * size, size), size)

@@ -1,7 +1,7 @@
 """Few output channels for each input channel: each lane of the instruction has data of its own.
 
-A dot-product instruction sums four products a lane. The input is staged as `quads`, the four bytes of each lane side
-by side. With several input channels a group, a quad is four channels of the lane's group. With one (depthwise, and
+A dot-product instruction sums four products a lane. The input is staged as `k_groups`, the four bytes of each lane side
+by side. With several input channels a group, a k_group is four channels of the lane's group. With one (depthwise, and
 its multipliers) it is four neighbouring pixels: a kernel row of three has three taps, and four pixels in a row serve
 two outputs, with taps (w0 w1 w2 0) and (0 w0 w1 w2).
 """
@@ -12,8 +12,8 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.epilogue import Epilogue
-from tilewright_kernels.conv2d.grouped.quads import Quads
-from tilewright_kernels.conv2d.grouped.tiling import LaneShape, loads_vectors, stores_vectors
+from tilewright_kernels.conv2d.grouped.k_groups import KGroups
+from tilewright_kernels.conv2d.grouped.tiling import LaneShape, stores_vectors
 from tilewright_kernels.conv2d.signature import Arguments, Signature, prim_func
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.layouts.activations import Activations
@@ -24,18 +24,16 @@ from tilewright_kernels.tir import Buffer, Expr, accumulate, allocate, inline
 
 def grouped(workload: Workload, dot: Dot) -> Any:
     """data and out in the workload's layout; weight (channel block, output of a group, kernel height, kernel column,
-    quad, lane, 4).
+    k_group, lane, product).
 
-    Blocks: `interleave` (the quads, the zero point outside the image, int8 shifted to uint8), `conv`, `requantise`;
-    those of the layout.
+    Blocks: `interleave` (the k_groups, with the padding), `conv`, `requantise`; those of the layout.
     """
     shape = LaneShape.of(workload, dot)
-    quads, results = Quads(workload, dot, shape, whole_data(workload)), whole_results(workload, dot.lanes)
+    k_groups, results = KGroups(workload, dot, shape, whole_data(workload)), whole_results(workload, dot.lanes)
 
     def emit(given: Arguments) -> None:
-        data = quads.data.imported(given.data, IMPORT_DATA)
-        interleave = quads.interleave_vectors if loads_vectors(workload, dot) else quads.interleave_bytes
-        source = interleave(data, given.data_zero_point)
+        data = k_groups.data.imported(given.data, IMPORT_DATA)
+        source = k_groups.interleave(data, given.data_zero_point)
         total = multiply(workload, dot, shape, source, given.weight, given.bias)
         epilogue = Epilogue(workload, results, given)
         finish = requantise_blocks if stores_vectors(workload, dot) else requantise_channels
@@ -45,11 +43,11 @@ def grouped(workload: Workload, dot: Dot) -> Any:
     kernel = workload.kernel_size[0], shape.kernel_columns
     weight_shape = shape.blocks, shape.outputs, *kernel, shape.k_groups, dot.lanes, dot.products
     channels = 1, shape.blocks, dot.lanes
-    shapes = quads.data.array_shape, weight_shape, dot.weight_dtype, channels, results.array_shape
+    shapes = k_groups.data.array_shape, weight_shape, dot.weight_dtype, channels, results.array_shape
     return prim_func(Signature(workload, *shapes), emit)
 
 
-def multiply(workload: Workload, dot: Dot, shape: LaneShape, quads: Buffer, weight: Buffer, bias: Buffer) -> Buffer:
+def multiply(workload: Workload, dot: Dot, shape: LaneShape, k_groups: Buffer, weight: Buffer, bias: Buffer) -> Buffer:
     """Block `conv`: (image, row, group of outputs, output, block, lane)."""
     KH, SH, DH = workload.kernel_size[0], workload.stride[0], workload.dilation[0]
     KW, SG, DW = shape.kernel_columns, shape.step, shape.dilation
@@ -66,7 +64,7 @@ def multiply(workload: Workload, dot: Dot, shape: LaneShape, quads: Buffer, weig
                 accumulate(
                     total[vn, vh, vg, vo, vb, vl],
                     bias[0, vb, vl],
-                    quads[vn, vh * SH + vkh * DH, vg * SG + vkw * DW, vq, vb * dot.macs + vl * dot.products + vi],
+                    k_groups[vn, vh * SH + vkh * DH, vg * SG + vkw * DW, vq, vb * dot.macs + vl * dot.products + vi],
                     weight[vb, vo, vkh, vkw, vq, vl, vi],
                 )
 

@@ -1,4 +1,4 @@
-"""What other workloads of the same space teach: which choices were fast there, and which are their like here."""
+"""What was measured of other workloads of the same space, for a search here to start from."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from tilewright_kernels.conv2d.spaces import StructuredSpace
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TransferSamples:
     """Choices of a workload and their latencies in us, the fastest first; at least one."""
 
     workload: Workload
@@ -23,9 +23,11 @@ class Lesson:
     latencies_us: list[float]
 
 
-def lessons_of(space: StructuredSpace[Any], target: Target, neighbours: Sequence[Neighbour]) -> list[Lesson]:
+def read_transfer_samples(
+    space: StructuredSpace[Any], target: Target, neighbours: Sequence[Neighbour]
+) -> list[TransferSamples]:
     """One for each neighbour of this space, in their order. Records that it cannot read are passed over."""
-    lessons = []
+    samples = []
     for neighbour in neighbours:
         if not space.covers(neighbour.workload, target.isa):
             continue
@@ -36,12 +38,13 @@ def lessons_of(space: StructuredSpace[Any], target: Target, neighbours: Sequence
                 read.append((record.latency_us, decisions))
         if read:
             read.sort(key=lambda pair: pair[0])
-            lessons.append(Lesson(neighbour.workload, [choice for _, choice in read], [us for us, _ in read]))
-    return lessons
+            choices, latencies_us = [choice for _, choice in read], [us for us, _ in read]
+            samples.append(TransferSamples(neighbour.workload, choices, latencies_us))
+    return samples
 
 
-def projected(choice: Any, choices: Sequence[Any]) -> int:
-    """Which of the choices is the most like one of another workload, whose factors may not divide here."""
+def find_nearest(choice: Any, choices: Sequence[Any]) -> int:
+    """Index of the choice that is the most like one of another workload, whose factors may not divide here."""
     return min(range(len(choices)), key=lambda index: _difference(choice, choices[index]))
 
 

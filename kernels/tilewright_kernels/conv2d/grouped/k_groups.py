@@ -1,4 +1,4 @@
-"""The quads of grouped kernels: four bytes for each lane, of neighbouring pixels or of channels of its group."""
+"""The k_groups of grouped kernels: four bytes for each lane, of neighbouring pixels or of channels of its group."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tvm.script import tirx as T
 
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.channels import group_in, group_out
-from tilewright_kernels.conv2d.grouped.tiling import LaneShape
+from tilewright_kernels.conv2d.grouped.tiling import LaneShape, loads_vectors
 from tilewright_kernels.isa.dots import Dot
 from tilewright_kernels.isa.operands import as_operand, as_operands
 from tilewright_kernels.isa.vectors import interleaved, spread
@@ -16,8 +16,8 @@ from tilewright_kernels.tir import Buffer, Expr, all_of, allocate, inline, whole
 
 
 @dataclass(frozen=True)
-class Quads:
-    """(image, padded row, column of quads, quad, bytes of all lanes)."""
+class KGroups:
+    """(image, padded row, column of k_groups, k_group, bytes of all lanes)."""
 
     workload: Workload
     dot: Dot
@@ -26,7 +26,7 @@ class Quads:
 
     @property
     def hold_taps(self) -> bool:
-        """Whether a quad is four neighbouring pixels of one channel."""
+        """Whether a k_group is four neighbouring pixels of one channel."""
         return group_in(self.workload) == 1
 
     @property
@@ -35,10 +35,14 @@ class Quads:
         rows = top + self.workload.height + bottom
         return self.data.batch, rows, self.shape.columns, self.shape.k_groups, self.shape.blocks * self.dot.macs
 
-    def interleave_vectors(self, data: Buffer, data_zero_point: Buffer) -> Buffer:
-        """Block `interleave`, a vector of lanes at a time."""
+    def interleave(self, data: Buffer, data_zero_point: Buffer) -> Buffer:
+        """Block `interleave`: in whole vectors where channels fill them."""
+        emit = self._interleave_vectors if loads_vectors(self.workload, self.dot) else self._interleave_bytes
+        return emit(data, data_zero_point)
+
+    def _interleave_vectors(self, data: Buffer, data_zero_point: Buffer) -> Buffer:
         *shape, _ = self.buffer_shape
-        quads, BYTES = allocate("quads", self.buffer_shape, self.dot.data_dtype), self.dot.macs
+        k_groups, BYTES = allocate("k_groups", self.buffer_shape, self.dot.data_dtype), self.dot.macs
 
         @inline
         def block() -> None:
@@ -46,18 +50,18 @@ class Quads:
                 with T.sblock("interleave"):
                     vn, vh, vw, vq, vb = T.axis.remap("SSSSS", [n, h, w, q, b])
                     T.reads(whole(data), data_zero_point[0])
-                    T.writes(quads[vn, vh, vw, vq, vb * BYTES : vb * BYTES + BYTES])
-                    quads[vn, vh, vw, vq, T.ramp(vb * BYTES, 1, BYTES)] = self._vector(
+                    T.writes(k_groups[vn, vh, vw, vq, vb * BYTES : vb * BYTES + BYTES])
+                    k_groups[vn, vh, vw, vq, T.ramp(vb * BYTES, 1, BYTES)] = self._vector(
                         data, data_zero_point, vn, vh, vw, vq, vb
                     )
 
         block()
-        return quads
+        return k_groups
 
     def _vector(
         self, data: Buffer, data_zero_point: Buffer, n: Expr, h: Expr, column: Expr, q: Expr, block: Expr
     ) -> Expr:
-        """The quads of one block of lanes."""
+        """The k_groups of one block of lanes."""
         lanes, products = self.dot.lanes, self.dot.products
 
         def load(w: Expr, channel: Expr, size: int) -> Expr:
@@ -69,8 +73,8 @@ class Quads:
         of_group, to_group = group_in(self.workload), group_out(self.workload)
         size = lanes // to_group * of_group
         assert self.dot.vectors.permute is not None, "loads_vectors says so"
-        first_quads = [lane // to_group * (of_group // products) for lane in range(lanes)]
-        return spread(self.dot.vectors.permute, load(column, block * size, size), first_quads, q)
+        first_of_lanes = [lane // to_group * (of_group // products) for lane in range(lanes)]
+        return spread(self.dot.vectors.permute, load(column, block * size, size), first_of_lanes, q)
 
     def _load(self, data: Buffer, data_zero_point: Buffer, n: Expr, h: Expr, w: Expr, channel: Expr, size: int) -> Expr:
         """`size` channels of one padded pixel."""
@@ -79,19 +83,18 @@ class Quads:
         outside = T.broadcast(T.cast(data_zero_point[0], self.dot.data_dtype), size)
         return all_of(self._inside(h, w), as_operands(vector, self.data.dtype, size, self.dot), outside)
 
-    def interleave_bytes(self, data: Buffer, data_zero_point: Buffer) -> Buffer:
-        """Block `interleave`, byte by byte, for any channels."""
-        quads, K = allocate("quads", self.buffer_shape, self.dot.data_dtype), self.dot.products
+    def _interleave_bytes(self, data: Buffer, data_zero_point: Buffer) -> Buffer:
+        k_groups, K = allocate("k_groups", self.buffer_shape, self.dot.data_dtype), self.dot.products
 
         @inline
         def block() -> None:
             for n, h, w, q, y in T.grid(*self.buffer_shape):
                 with T.sblock("interleave"):
                     vn, vh, vw, vq, vy = T.axis.remap("SSSSS", [n, h, w, q, y])
-                    quads[vn, vh, vw, vq, vy] = self._byte(data, data_zero_point, vn, vh, vw, vq, vy // K, vy % K)
+                    k_groups[vn, vh, vw, vq, vy] = self._byte(data, data_zero_point, vn, vh, vw, vq, vy // K, vy % K)
 
         block()
-        return quads
+        return k_groups
 
     def _byte(
         self, data: Buffer, data_zero_point: Buffer, n: Expr, h: Expr, column: Expr, q: Expr, lane: Expr, byte: Expr
