@@ -87,7 +87,7 @@ def interleaved_pair(low: Expr, high: Expr, segments: int) -> Iterator[Expr]:
 def interleaved_in_segments(rows: Sequence[Expr]) -> list[Expr]:
     """Four whole vectors of bytes as four of 32-bit groups, each group one byte of every row; in unpack order.
 
-    Expr j has, of each segment, the bytes 4 * j to 4 * j + 3.
+    Vector j has, of each segment, the bytes 4 * j to 4 * j + 3.
     """
     dtype = rows[0].ty.dtype
     segments = dtype.lanes // SEGMENT_BYTES

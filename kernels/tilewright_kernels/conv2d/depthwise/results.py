@@ -70,13 +70,7 @@ class Results:
                 self._store_pieces(result, values, pixel, b, stretch, last)
 
     def _store_pieces(
-        self,
-        result: Buffer,
-        values: Expr,
-        pixel: tuple[Expr, ...],
-        b: Expr,
-        stretch: int,
-        pieces: Pieces,
+        self, result: Buffer, values: Expr, pixel: tuple[Expr, ...], b: Expr, stretch: int, pieces: Pieces
     ) -> None:
         n, h, column = pixel
         for first, size in pieces:
