@@ -19,11 +19,14 @@ from .cases import host_target
 
 CONV = Workload(batch=1, in_channels=8, height=6, width=6, out_channels=12, kernel_size=(3, 3), residual=True)
 DEPTHWISE = Workload(batch=2, in_channels=16, height=6, width=6, out_channels=16, kernel_size=(3, 3), groups=16)
+TWO_PIXELS = Workload(
+    batch=1, in_channels=16, height=1, width=2, out_channels=16, kernel_size=(1, 1), groups=16, layout="NCHW16c"
+)
 BLOCK, LOOPS = ["GetSBlock", [], ["conv", "main"], ["b0"]], ["GetLoops", ["b0"], [], ["l1", "l2", "l3"]]
 TILE = ["SamplePerfectTile", ["l1"], [2, 64], ["v4", "v5"]]
 
 
-@pytest.mark.parametrize("workload", [CONV, DEPTHWISE], ids=["grouped", "depthwise"])
+@pytest.mark.parametrize("workload", [CONV, DEPTHWISE, TWO_PIXELS], ids=["grouped", "depthwise", "two pixels"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_trace_that_metaschedule_breeds_is_read(workload: Workload, threads: int) -> None:
     target = host_target(threads=threads)
@@ -58,6 +61,7 @@ def test_a_schedule_changes_nothing_for_the_next_one_of_its_workload() -> None:
 ODD: dict[str, Any] = {
     "a decision without its instruction, which would end the process": [[], [[5, 1]]],
     "an unknown instruction": [[["Tensorize", ["b0"], ["dot", True], []]], []],
+    "a cache elsewhere": [[BLOCK, ["CacheWrite", ["b0", []], [0, "shared"], ["b1"]]], []],
     "code to be run when it is loaded": [[BLOCK, ["Annotate", ["b0", '"code"'], ["pragma_import_llvm"], []]], []],
     "an annotation with what it cannot be": [
         [BLOCK, ["Annotate", ["b0", 2**31 + 1], ["pragma_unroll_explicit"], []]],

@@ -47,7 +47,7 @@ ANNOTATIONS: dict[str, str] = {
 @dataclass(frozen=True)
 class Instruction:
     """What an instruction takes and gives, as patterns over letters: block, loop, v for a sampled number, integer,
-    none, s for known text.
+    none, s for known text, empty list.
     """
 
     inputs: str
@@ -113,6 +113,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "ReverseComputeAt": Instruction("bl", "", _is_location),
     "ComputeInline": Instruction("b"),
     "ReverseComputeInline": Instruction("b"),
+    "CacheWrite": Instruction("be", "b", lambda attributes: attributes == [0, "global"]),
     "DecomposeReduction": Instruction("bl", "b"),
     "RFactor": Instruction("l", "b", lambda attributes: len(attributes) == 1 and _is_number(attributes[0], -8, 8)),
     "Annotate": Instruction("[bl][ivs]", "", _is_annotation),
@@ -186,6 +187,8 @@ def _kind(value: Any, known: set[str]) -> str:
     """A letter for an input; one that no pattern has for what is not allowed."""
     if value == NO_FACTOR:
         return "n"
+    if value == []:
+        return "e"
     if _is_number(value, -1, MOST):
         return "i"
     if isinstance(value, str):
