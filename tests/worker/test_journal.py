@@ -111,8 +111,10 @@ def test_stock_tvm_finds_the_best_record_with_its_latencies(folder: Path) -> Non
     folder.mkdir()
     log = TuningLog(folder)
     for each in (*RECORDS, record(DENSE, tiled(2))):
-        log.append(DENSE, each)
-    log.append(GROUPED, record(GROUPED, good_candidate(GROUPED), 5.0))
+        log.begin(DENSE)
+        log.append(each)
+    log.begin(GROUPED)
+    log.append(record(GROUPED, good_candidate(GROUPED), 5.0))
     assert as_stock_tvm_sees(folder) == (5, [[5.0], RECORDS[0].latencies_us])
 
 
@@ -122,7 +124,8 @@ def test_the_log_of_a_second_attempt_holds_everything_once(folder: Path) -> None
         log = TuningLog(folder)
         log.begin(DENSE)
         log.rewrite(Journal(folder).records())
-        log.append(DENSE, record(DENSE, tiled(32), 5.0, attempt=attempt))
+        log.begin(DENSE)
+        log.append(record(DENSE, tiled(32), 5.0, attempt=attempt))
     assert as_stock_tvm_sees(folder)[0] == 4
 
 
@@ -134,7 +137,8 @@ def test_an_attempt_killed_while_it_wrote_the_log_does_not_stop_the_next_one(fol
         (folder / name).write_text('[0, [["torn')
     log = TuningLog(folder)
     log.rewrite(Journal(folder).records())
-    log.append(DENSE, RECORDS[2])
+    log.begin(DENSE)
+    log.append(RECORDS[2])
     assert as_stock_tvm_sees(folder)[0] == 3
 
 

@@ -70,7 +70,7 @@ class Attempt:
         self._brief, self._target, self._pool, self._lease = brief, target, pool, lease
         with writing_log():
             self._journal, self._log = Journal.of_attempt(folder, self._order.attempt), TuningLog(folder)
-        self._sender = RecordSender(client.send_records)
+        self._sender = RecordSender(self._deliver)
 
     def run(self) -> None:
         """Raises Cancelled, or TilewrightError when the service is away for too long."""
@@ -131,8 +131,14 @@ class Attempt:
         record = make_record(self._order, self._target, workload, trial)
         with writing_log():
             self._journal.append(record)
-            self._log.append(workload, record)
         self._sender.send(record)
+
+    def _deliver(self, batch: RecordBatch) -> None:
+        """Off the way of the search: TVM takes its time to make traces of choices for the tuning log."""
+        with writing_log():
+            for record in batch.records:
+                self._log.append(record)
+        self._client.send_records(batch)
 
     def _publish(self, workload: Workload, tuned: Tuned, history: History, peak_gmacs: float) -> Schedule | None:
         """The workload's schedule: the incumbent, or a challenger that beat it."""

@@ -67,7 +67,7 @@ class TuningLog:
         for file in (self._workloads, self._records):
             file.write_text("")
         for record in records:
-            self.append(self._known[record.workload_id], record)
+            self.append(record)
 
     def begin(self, workload: Workload) -> None:
         """Records of this workload follow. It is written down before the first of them is in the journal."""
@@ -80,9 +80,9 @@ class TuningLog:
             for line in self._definitions.read_text().splitlines():
                 yield Workload.model_validate_json(line)
 
-    def append(self, workload: Workload, record: NewRecord) -> None:
+    def append(self, record: NewRecord) -> None:
         """Failures go in as MetaSchedule writes them, with a latency that no candidate has."""
-        self.begin(workload)
+        workload = self._known[record.workload_id]
         line = self._line(workload, record.space)
         seconds = [latency / 1e6 for latency in record.latencies_us] or [1e10]
         target = json.loads(str(llvm_target(record.target.isa, record.target.threads)))

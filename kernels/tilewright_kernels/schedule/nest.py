@@ -7,7 +7,6 @@ the v. Such a name outlives `compute_at`, which makes new loops, and no step of 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tvm.ir import Expr
 from tvm.s_tir.schedule import LoopRV, SBlockRV, Schedule
 from tvm.tirx.analysis import undefined_vars
 
@@ -23,10 +22,13 @@ class Nest:
     def around(cls, sch: Schedule, block: SBlockRV) -> "Nest":
         """As the loops are now; where several drive a variable, such as the two of a split one, the innermost."""
         loops = sch.get_loops(block)
-        realize = sch.get(loops[-1]).body
+        statements = [sch.get(loop) for loop in loops]
+        drivers = [(each.loop_var, loop) for each, loop in zip(statements, loops, strict=True)]
+        realize = statements[-1].body
         named = {}
         for variable, value in zip(realize.block.iter_vars, realize.iter_values, strict=True):
-            driver = _innermost_in(sch, loops, value)
+            used = undefined_vars(value)
+            driver = next((loop for var, loop in reversed(drivers) if any(map(var.same_as, used))), None)
             if driver is not None:
                 named[variable.var.name.removeprefix("v")] = driver
         return cls(block, named)
@@ -37,13 +39,6 @@ class Nest:
     def pick(self, *names: str) -> list[LoopRV]:
         """The loops of these names, in this order."""
         return [self.loops[name] for name in names]
-
-
-def _innermost_in(sch: Schedule, loops: list[LoopRV], value: Expr) -> LoopRV | None:
-    """The innermost of `loops` whose variable stands in `value`."""
-    used = undefined_vars(value)
-    drivers = (loop for loop in reversed(loops) if any(sch.get(loop).loop_var.same_as(each) for each in used))
-    return next(drivers, None)
 
 
 def find_nest(sch: Schedule, name: str) -> Nest:

@@ -34,6 +34,12 @@ def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) 
     return [_event(row) for row in session.scalars(question)]
 
 
+def has_events_after(session: Session, job_id: int, last_id: int) -> bool:
+    """In microseconds."""
+    found = select(EventRow.id).where(EventRow.job_id == job_id, EventRow.id > last_id).limit(1)
+    return session.scalar(found) is not None
+
+
 def _event(row: EventRow) -> AnyEvent:
     return event_class(row.type)(
         id=row.id, job_id=row.job_id, type=row.type, data=json.loads(row.data), created_at=row.created_at
