@@ -7,6 +7,7 @@ SOAK = "soak"
 settings.register_profile(SOAK, max_examples=5000, deadline=None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Processes of `--dist loadgroup` share the tests of kernels singly, others by file: there they share a service."""
     for item in items:
