@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from tvm.s_tir import meta_schedule as ms
 
-from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.candidates import Candidate, GenericTrace
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.generic.evolution import tune_context
 from tilewright_kernels.conv2d.spaces import GenericSpace, StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas

@@ -10,8 +10,9 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Trace
 
-from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.candidates import GenericTrace
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
 from tilewright_kernels.isa.dots import DOTS

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Isa, Target, Workload
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.dense.choices import loops_of
 from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.paths import host_isas

@@ -3,10 +3,11 @@ from statistics import mean
 
 import pytest
 
-from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.attempts import History, KnownRecord
 from tilewright.contract.candidates import Candidate, candidate_fields
 from tilewright.contract.records import RecordState
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search import Search, search_for
 from tilewright_tuning.search.evolutionary import EvolutionarySearch
