@@ -12,8 +12,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tilewright.contract.networks import NETWORKS
 from tilewright.contract.target import Isa
+from tilewright.workloads.zoo import NETWORKS
 from tilewright_kernels.isa.paths import host_isas
 
 RESULTS = Path(__file__).parent / "results"

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from tests.services import service_thread
-from tilewright.contract import JobRequest, LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
+from tilewright.contract.jobs import JobRequest
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.queue import claim_next

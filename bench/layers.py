@@ -18,9 +18,9 @@ from platform import python_version
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tilewright.contract.jobs import DEFAULT_TRIALS
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright.contract.workload import Workload
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_comparison.comparison import Comparison
 from tilewright_comparison.peers import PEERS
 from tilewright_kernels.isa.host import this_host

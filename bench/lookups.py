@@ -15,8 +15,11 @@ from pathlib import Path
 import psutil
 
 from tests.services import ServiceProcess
-from tilewright.contract import NewRecord, Provenance, RecordState, Schedule, Target, Verification, Workload
 from tilewright.contract.candidates import Choice, candidate_fields
+from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
+from tilewright.contract.schedules import Schedule, Verification
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
 from tilewright_service.store.database import Database
 from tilewright_service.store.instant import now
 from tilewright_service.store.schema import upgrade
@@ -88,7 +91,7 @@ def _choice(number: int) -> Choice:
 
 
 def _record(workload: Workload, number: int) -> RecordRow:
-    record = NewRecord(
+    record = MeasuredRecord(
         workload_id=workload.id,
         target=TARGET,
         **candidate_fields(_choice(number)),

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import tvm
 
-from tilewright.contract import Target, Workload
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.kernel import load_kernel
 

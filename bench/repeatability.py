@@ -20,9 +20,9 @@ from typing import Any
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tilewright.contract.jobs import DEFAULT_TRIALS
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_kernels.isa.host import this_host
 from tilewright_tuning.budget import Budget
 from tilewright_tuning.cores import Cores

@@ -28,11 +28,11 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 from tilewright.contract.attempts import History, Neighbour, NeighbourRecord
 from tilewright.contract.candidates import Candidate, Choice
 from tilewright.contract.jobs import DEFAULT_TRIALS
-from tilewright.contract.neighbourhood import distance, place_of
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.records import FailureKind
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
+from tilewright.workloads.similarity import distance, position_of
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_kernels.conv2d.spaces import space_of
 from tilewright_kernels.isa.host import this_host
 from tilewright_kernels.runtime.build import default_candidate
@@ -123,10 +123,10 @@ def shares(layer: Layer, history: History, seed: int) -> dict[int, float]:
 
 
 def neighbours(layer: Layer, others: Sequence[Layer]) -> list[Neighbour]:
-    here = place_of(layer.workload)
+    here = position_of(layer.workload)
     return [
         other.as_neighbour
-        for other in sorted(others, key=lambda other: distance(here, place_of(other.workload)))[:NEAREST]
+        for other in sorted(others, key=lambda other: distance(here, position_of(other.workload)))[:NEAREST]
     ]
 
 

@@ -17,10 +17,10 @@ from typing import Self
 import psutil
 import uvicorn
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey, Worker
 from tilewright_service.app import create_app
-from tilewright_service.dispatch.engine import Sightings
+from tilewright_service.dispatch.engine import EngineState
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
@@ -112,8 +112,8 @@ class IdleEngine:
 
     def close(self) -> None: ...
 
-    def list(self) -> Sightings:
-        return Sightings()
+    def list(self) -> EngineState:
+        return EngineState()
 
 
 @contextmanager

@@ -40,35 +40,35 @@ class Check:
     remedy: str | None = None
 
 
-def checks() -> Iterator[Check]:
+def run_checks() -> Iterator[Check]:
     """Everything there is to know about this machine, one thing after the other; takes a few seconds."""
-    yield python()
-    yield machine()
-    packages = list(installed_packages())
+    yield check_python()
+    yield check_machine()
+    packages = list(check_packages())
     yield from packages
-    yield sqlite()
-    yield data_directory()
-    yield cores()
+    yield check_sqlite()
+    yield check_data_directory()
+    yield check_cores()
     if not has_part("kernels"):
         yield Check("kernels", True, "not installed: this machine can ask a service, not run kernels")
     elif all(package.ok for package in packages):
-        yield from self_test()
+        yield from run_self_test()
     else:
         yield Check("kernels", False, "not tried: TVM may crash with the packages above", "mend the packages first")
 
 
-def python() -> Check:
+def check_python() -> Check:
     ok = sys.version_info >= OLDEST_PYTHON
     return Check("python", ok, platform.python_version(), None if ok else "install Python 3.11 or newer")
 
 
-def machine() -> Check:
+def check_machine() -> Check:
     ok = (platform.system(), platform.machine()) == ("Linux", "x86_64")
     detail = f"{platform.system()} {platform.machine()}"
     return Check("machine", ok, detail, None if ok else "kernels are made for Linux on x86-64")
 
 
-def installed_packages() -> Iterator[Check]:
+def check_packages() -> Iterator[Check]:
     """What this project's own metadata requires, of the client and of each part that is here, against what is there."""
     try:
         requirements = [Requirement(text) for text in metadata.requires("tilewright") or []]
@@ -78,7 +78,7 @@ def installed_packages() -> Iterator[Check]:
     parts = [part for part in MARKS if has_part(part)]
     for requirement in requirements:
         if requirement.name != "tilewright" and any(_belongs_to(requirement, part) for part in ("", *parts)):
-            yield package(requirement)
+            yield check_package(requirement)
 
 
 def has_part(part: str) -> bool:
@@ -90,7 +90,7 @@ def has_part(part: str) -> bool:
     return True
 
 
-def package(requirement: Requirement) -> Check:
+def check_package(requirement: Requirement) -> Check:
     """A requirement such as `apache-tvm-ffi==0.1.14.post1` or `sqlalchemy<2.2,>=2.1`."""
     wanted = f"{requirement.name}{requirement.specifier}"
     try:
@@ -106,14 +106,14 @@ def _belongs_to(requirement: Requirement, part: str) -> bool:
     return requirement.marker is None or requirement.marker.evaluate({"extra": part})
 
 
-def sqlite() -> Check:
+def check_sqlite() -> Check:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info >= FIRST_SQLITE_WITHOUT_WAL_BUG:
         return Check("sqlite", True, version)
     return Check("sqlite", True, f"{version}; its WAL-reset bug is avoided, as only one connection writes")
 
 
-def data_directory() -> Check:
+def check_data_directory() -> Check:
     """Where `tilewright serve` would put its database."""
     path = Path(os.environ.get("TILEWRIGHT_DATA_DIR", "~/.local/share/tilewright")).expanduser().absolute()
     existing = next(each for each in (path, *path.parents) if each.exists())
@@ -128,13 +128,13 @@ def data_directory() -> Check:
     return Check("data directory", ok, f"{path}, {free / 1e9:.1f} GB free", None if ok else "make room on the disk")
 
 
-def cores() -> Check:
+def check_cores() -> Check:
     count = len(os.sched_getaffinity(0))
     note = "1 core: building and measuring take turns" if count == 1 else f"{count} cores"
     return Check("cores", True, note)
 
 
-def self_test(module: str = SELF_TEST, seconds: float = SELF_TEST_SECONDS) -> Iterator[Check]:
+def run_self_test(module: str = SELF_TEST, seconds: float = SELF_TEST_SECONDS) -> Iterator[Check]:
     """Import TVM, build kernels and run them, in another process."""
     try:
         done = subprocess.run(
@@ -147,10 +147,10 @@ def self_test(module: str = SELF_TEST, seconds: float = SELF_TEST_SECONDS) -> It
     for finding in findings:
         yield Check(finding["name"], finding["ok"], finding["detail"], None if finding["ok"] else _reinstall())
     if done.returncode:
-        yield Check("kernels", False, _obituary(done, findings), _reinstall())
+        yield Check("kernels", False, _exit_reason(done, findings), _reinstall())
 
 
-def _obituary(done: "subprocess.CompletedProcess[str]", findings: list[dict[str, str]]) -> str:
+def _exit_reason(done: "subprocess.CompletedProcess[str]", findings: list[dict[str, str]]) -> str:
     if done.returncode < 0:
         end = f"the process died of {signal.Signals(-done.returncode).name}"
     else:

@@ -4,6 +4,7 @@ TilewrightError
 ├── InvalidRequest           422  a field is missing, unknown or out of range; `errors` names it
 │   └── UnknownNetwork       422  no such network
 ├── Unauthorized             401  no token, or the wrong one
+├── Misdirected              421  the request was meant for another host: a page elsewhere may have sent it
 ├── NotFound                 404  no such job, schedule, record
 ├── Conflict                 409
 │   ├── StaleAttempt              a newer attempt has the authority now
@@ -12,7 +13,8 @@ TilewrightError
 ├── TooLarge                 413  the body is larger than the service takes
 ├── Unavailable              503  the service cannot answer now; try again
 ├── StorageFull              507  the disk of the service is full
-└── ClientError                   found out by the client, never sent by the service
+├── CannotStart                   said by `tilewright serve`: what keeps it from starting, and what to do
+└── ClientError                   found out by the client or a worker, never sent by the service
     ├── ServerUnreachable         nobody answers at this address
     ├── UnexpectedAnswer          somebody else answers at this address
     ├── MissingPart               a part is not installed; the message names the extra
@@ -23,6 +25,11 @@ TilewrightError
     ├── JobFailed
     ├── JobCancelled
     └── WaitTimeout               the job did not end in the time that `wait` was given
+
+Three exceptions stand beside their code, because they never leave it: `CallFailed` (tuning: a child process gave no
+answer; its reason becomes that of a failed trial), `Cancelled` (worker: the way out of a search; becomes the report
+`Interrupted`) and `CannotRestrict` (comparison: a peer that is left out, with the reason). Every other exception is a
+bug: it ends an attempt with its traceback, and the service has it tried again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,6 +91,10 @@ class Unauthorized(TilewrightError):
     code, status, title = "unauthorized", 401, "A valid token is needed"
 
 
+class Misdirected(TilewrightError):
+    code, status, title = "misdirected", 421, "The request was meant for another host"
+
+
 class NotFound(TilewrightError):
     code, status, title = "not-found", 404, "There is no such thing"
 
@@ -114,6 +125,10 @@ class Unavailable(TilewrightError):
 
 class StorageFull(TilewrightError):
     code, status, title = "storage-full", 507, "The disk of the service is full"
+
+
+class CannotStart(TilewrightError):
+    code, title = "cannot-start", "The service does not start"
 
 
 class ClientError(TilewrightError):
@@ -160,26 +175,37 @@ class WaitTimeout(ClientError):
     code, title = "wait-timeout", "The job goes on"
 
 
+SERVED: tuple[type[TilewrightError], ...] = (
+    InvalidRequest,
+    UnknownNetwork,
+    Unauthorized,
+    Misdirected,
+    NotFound,
+    Conflict,
+    StaleAttempt,
+    ScheduleChanged,
+    IdempotencyConflict,
+    TooLarge,
+    Unavailable,
+    StorageFull,
+)
+"""What the service sends; of several with one status the most general stands first."""
+
+BY_CODE = {each.code: each for each in SERVED}
+BY_STATUS = {each.status: each for each in reversed(SERVED)}
+
+
 def from_problem(status: int, document: Mapping[str, Any]) -> TilewrightError:
-    """The error that a problem document tells of, as the class that the service raised."""
+    """The error that a problem document tells of, as the class that the service raised; judged by its status where the
+    code is of a newer service, or of somebody else.
+    """
     code = str(document.get("type", "")).removeprefix(PROBLEM_PREFIX)
     detail = str(document.get("detail") or document.get("title") or f"the service answered {status}")
     errors = document.get("errors")
-    return _class_of(code, status)(detail, errors if isinstance(errors, list) else ())
+    error = BY_CODE.get(code) or BY_STATUS.get(status, TilewrightError)
+    return error(detail, errors if isinstance(errors, list) else ())
 
 
 def field_error(path: Sequence[int | str], message: str) -> FieldError:
     """From a location and a message as pydantic gives them."""
     return {"field": ".".join(map(str, path)), "message": message.removeprefix("Value error, ")}
-
-
-def _class_of(code: str, status: int) -> type[TilewrightError]:
-    classes = _descendants(TilewrightError)
-    same_code = [each for each in classes if each.code == code]
-    same_status = [each for each in classes if each.status == status and status != TilewrightError.status]
-    return (same_code or same_status or [TilewrightError])[0]
-
-
-def _descendants(base: type[TilewrightError]) -> list[type[TilewrightError]]:
-    children = base.__subclasses__()
-    return children + [each for child in children for each in _descendants(child)]

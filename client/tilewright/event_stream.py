@@ -3,14 +3,13 @@
 import time
 from collections.abc import Iterator
 
-from tilewright.contract.jobs import Event, Job, JobState
+from tilewright.contract.events import AnyEvent, parse_event
+from tilewright.contract.jobs import Job
 from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.transport import Transport, pauses
 
 PATIENCE_SECONDS = 60.0
 """How long a service that was there may be away, such as for a restart, before its reader gives up."""
-
-LAST_TYPES = frozenset(state for state in JobState if state.is_final)
 
 
 class EventStream:
@@ -25,7 +24,7 @@ class EventStream:
         self._give_up = time.monotonic()
         """A service that never answered is not waited for."""
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[AnyEvent]:
         while not self._is_over:
             try:
                 yield from self._connection()
@@ -36,14 +35,14 @@ class EventStream:
             if not self._is_over:
                 time.sleep(next(self._pauses))
 
-    def _connection(self) -> Iterator[Event]:
+    def _connection(self) -> Iterator[AnyEvent]:
         with self._transport.events(f"{self._job_path}/events", self._last_event_id) as stream:
             try:
                 self._pauses = pauses()
                 for message in stream:
-                    event = self._transport.parse(message.data, Event)
+                    event = self._transport.read(message.data, parse_event)
                     self._last_event_id = event.id
-                    self._is_over = event.type in LAST_TYPES
+                    self._is_over = event.is_final
                     yield event
                     if self._is_over:
                         return

@@ -1,5 +1,6 @@
 """The service's HTTP interface, one method an endpoint."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,11 +8,12 @@ from typing import Self, TypeVar
 
 import httpx2
 
+from tilewright.contract.events import AnyEvent
 from tilewright.contract.health import Version
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import Event, Job, JobRequest, JobState
+from tilewright.contract.jobs import Job, JobRequest, JobState
 from tilewright.contract.message import Message
-from tilewright.contract.network import Network
+from tilewright.contract.networks import Network
 from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
 from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
@@ -21,10 +23,18 @@ from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.event_stream import EventStream
 from tilewright.transport import Params, Transport
 
+DEFAULT_URL = "http://127.0.0.1:8000"
+
 PATIENCE_SECONDS = 1.0
 """How long a request is repeated while nobody answers."""
 
 Item = TypeVar("Item", bound=Message)
+
+
+def open_client(url: str | None = None, token: str | None = None) -> "Client":
+    """Of the service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
+    address = url or os.environ.get("TILEWRIGHT_URL") or DEFAULT_URL
+    return Client(address, token or os.environ.get("TILEWRIGHT_TOKEN") or None)
 
 
 class Client:
@@ -67,7 +77,7 @@ class Client:
         """Ask it to stop: its state is `cancelled` a few seconds later. What was measured is kept."""
         return self._transport.post(f"/v1/jobs/{job_id}/cancel", None, Job)
 
-    def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[Event]:
+    def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[AnyEvent]:
         """Everything after `last_event_id`, then what happens from now on, until the job ends."""
         return iter(EventStream(self._transport, job_id, last_event_id))
 

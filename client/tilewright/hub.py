@@ -1,6 +1,5 @@
 """The door for Python programs: submit workloads, load the best-known kernels."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +11,7 @@ from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
-from tilewright.http import Client
+from tilewright.http import Client, open_client
 from tilewright.job_handle import JobHandle
 from tilewright.parts import from_kernels
 from tilewright.requests import job_request, lookup
@@ -21,13 +20,10 @@ from tilewright.workload_source import WorkloadSource, parse_workload, parse_wor
 Kernel = Any
 """`tilewright_kernels.runtime.kernel.Kernel`; see there what it takes and gives."""
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 
 def connect(url: str | None = None, token: str | None = None) -> "Hub":
     """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
-    address = url or os.environ.get("TILEWRIGHT_URL") or DEFAULT_URL
-    return Hub(Client(address, token or os.environ.get("TILEWRIGHT_TOKEN") or None))
+    return Hub(open_client(url, token))
 
 
 class Hub:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 
-from tilewright.contract.jobs import Event, Job, JobState
+from tilewright.contract.events import AnyEvent
+from tilewright.contract.jobs import Job, JobState
 from tilewright.errors import JobCancelled, JobFailed, ServerUnreachable, Unavailable, WaitTimeout
 from tilewright.event_stream import PATIENCE_SECONDS
 from tilewright.http import Client
@@ -37,7 +38,7 @@ class JobHandle:
         self.job = self._client.cancel(self.id)
         return self.job
 
-    def events(self, last_event_id: int | None = None) -> Iterator[Event]:
+    def events(self, last_event_id: int | None = None) -> Iterator[AnyEvent]:
         """What happened so far and what happens from now on, until the job ends."""
         return self._client.events(self.id, last_event_id)
 
@@ -52,7 +53,7 @@ class JobHandle:
             if progress is not None:
                 progress(self.job)
             if self.job.state.is_final:
-                return finished(self.job)
+                return require_success(self.job)
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(f"job {self.id} is still {self.job.state} after {timeout:g} seconds; it goes on")
             time.sleep(POLL_SECONDS)
@@ -72,8 +73,8 @@ class JobHandle:
             time.sleep(POLL_SECONDS)
 
 
-def finished(job: Job) -> Job:
-    """The job, provided that it ended well."""
+def require_success(job: Job) -> Job:
+    """The job, provided that it ended well. Raises JobFailed or JobCancelled."""
     if job.state is JobState.FAILED:
         raise JobFailed(f"job {job.id} failed: {job.reason or 'no reason was given'}")
     if job.state is JobState.CANCELLED:

@@ -4,7 +4,7 @@ import ipaddress
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -39,7 +39,7 @@ class Transport:
         patience_seconds: float = 0.0,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self.url = _checked(url)
+        self.url = _check_url(url)
         if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
             raise InvalidRequest("TILEWRIGHT_TOKEN holds a character that no token has, such as a line break")
         self.patience_seconds = patience_seconds
@@ -112,8 +112,12 @@ class Transport:
 
     def parse(self, content: str | bytes, answer: type[Model]) -> Model:
         """Keys that this client does not know yet are passed over: the service may be newer."""
+        return self.read(content, lambda text: answer.model_validate_json(text, extra="ignore"))
+
+    def read(self, content: str | bytes, parse: Callable[[str | bytes], Model]) -> Model:
+        """What `parse` makes of it. Raises UnexpectedAnswer where that is not valid."""
         try:
-            return answer.model_validate_json(content, extra="ignore")
+            return parse(content)
         except ValidationError as error:
             problem = InvalidRequest.from_validation(error).detail
             raise UnexpectedAnswer(f"{self.url} did not answer as a Tilewright service does: {problem}") from error
@@ -159,7 +163,7 @@ def _never_arrived(error: TilewrightError) -> bool:
     return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:

@@ -27,11 +27,11 @@ WORKLOAD = Workload(
 
 def main() -> None:
     """Tell everything, good or bad; another end than this one is a crash."""
-    for name, look in looks():
-        tell(name, look)
+    for name, check in list_checks():
+        tell(name, check)
 
 
-def looks() -> Iterator[tuple[str, Callable[[], str]]]:
+def list_checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "llvm", lambda: f"version {tvm.target.codegen.llvm_version_major()}"
     yield "host class", lambda: this_host().host_class
     yield "isa paths", lambda: ", ".join(host_isas())
@@ -42,10 +42,10 @@ def looks() -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"peak of one core, {isa}", lambda isa=isa: f"{peak_gmacs(isa):.0f} GMAC/s"  # type: ignore[misc]
 
 
-def tell(name: str, look: Callable[[], str]) -> None:
-    """Print what a look finds, at once: the next one may be the end of this process."""
+def tell(name: str, check: Callable[[], str]) -> None:
+    """Print what a check finds, at once: the next one may be the end of this process."""
     try:
-        ok, detail = True, look()
+        ok, detail = True, check()
     except Exception as error:  # whatever it is, it is the finding
         ok, detail = False, f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1]}"
     print(json.dumps({"name": name, "ok": ok, "detail": detail}), flush=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tilewright_service.refusals import CannotStart
+from tilewright.errors import CannotStart
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[str]:
+def hold_data_dir(path: Path) -> Iterator[str]:
     """Hold the directory; gives the id of the service that lives in it, the same after every restart."""
     os.umask(0o077)
     try:

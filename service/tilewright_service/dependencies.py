@@ -10,12 +10,12 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from tilewright.contract.message import Message
+from tilewright.contract.workers import AttemptKey
 from tilewright.errors import Unauthorized
-from tilewright_service.dispatch.engine import Engine
-from tilewright_service.metrics import Metrics
-from tilewright_service.settings import Settings
-from tilewright_service.store.attempts import Attempt, require_token
-from tilewright_service.store.database import Database
+from tilewright_service import metrics, settings
+from tilewright_service.dispatch import engine
+from tilewright_service.store import database
+from tilewright_service.store.authority import require_token
 
 MAX_ID = 2**63 - 1
 MAX_NUMBER = 2**31 - 1
@@ -32,13 +32,13 @@ def _of_app(name: str) -> Any:
 async def write(request: Request) -> AsyncIterator[Session]:
     """One transaction, committed before the answer is sent."""
     state = request.app.state
-    async with state.writing.taken(), contextmanager_in_threadpool(state.database.writing()) as session:
+    async with state.writing.take(), contextmanager_in_threadpool(state.database.writing()) as session:
         yield session
 
 
 async def read(request: Request) -> AsyncIterator[Session]:
     state = request.app.state
-    async with state.reading.taken(), contextmanager_in_threadpool(state.database.reading()) as session:
+    async with state.reading.take(), contextmanager_in_threadpool(state.database.reading()) as session:
         yield session
 
 
@@ -48,10 +48,10 @@ async def wake_dispatcher(request: Request) -> AsyncIterator[None]:
     request.app.state.wake_dispatcher()
 
 
-Store = Annotated[Database, _of_app("database")]
-Config = Annotated[Settings, _of_app("settings")]
-Workers = Annotated[Engine, _of_app("engine")]
-Counters = Annotated[Metrics, _of_app("metrics")]
+Database = Annotated[database.Database, _of_app("database")]
+Settings = Annotated[settings.Settings, _of_app("settings")]
+Engine = Annotated[engine.Engine, _of_app("engine")]
+Metrics = Annotated[metrics.Metrics, _of_app("metrics")]
 Writing = Annotated[Session, Depends(write, scope="function")]
 Reading = Annotated[Session, Depends(read, scope="function")]
 Dispatching = Depends(wake_dispatcher, scope="function")
@@ -61,28 +61,16 @@ AttemptNumber = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
-async def shown_token(database: Store, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> str:
-    """The token of the calling attempt, checked before the request waits for anything or writes."""
+async def authenticate(database: Database, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> AttemptKey:
+    """The attempt that calls, by its token."""
     if bearer is None:
         raise Unauthorized("an attempt has to show its token")
-    token = bearer.credentials
-    await database.look_up(lambda session: require_token(session, job_id, number, token))
-    return token
+    key, token = AttemptKey(job_id=job_id, attempt=number), bearer.credentials
+    await database.look_up(lambda session: require_token(session, key, token))
+    return key
 
 
-Token = Annotated[str, Depends(shown_token)]
-
-
-def calling_attempt(token: Token, session: Writing, job_id: JobId, number: AttemptNumber) -> Attempt:
-    return Attempt(session, job_id, number, token)
-
-
-def reading_attempt(token: Token, session: Reading, job_id: JobId, number: AttemptNumber) -> Attempt:
-    return Attempt(session, job_id, number, token)
-
-
-CallingToRead = Annotated[Attempt, Depends(reading_attempt)]
-Calling = Annotated[Attempt, Depends(calling_attempt)]
+Caller = Annotated[AttemptKey, Depends(authenticate)]
 
 
 class PageQuery(Message):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tilewright.errors import TilewrightError, Unauthorized
+from tilewright.errors import Misdirected, Unauthorized
 from tilewright_service.problems import problem_response
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -32,10 +32,6 @@ class Gate:
             return True
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         return hmac.compare_digest(given, self._expected)
-
-
-class Misdirected(TilewrightError):
-    code, status, title = "misdirected", 421, "The request was meant for another host"
 
 
 class NameGate:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
+from tilewright.contract.events import Event
 from tilewright.errors import PROBLEM_MEDIA_TYPE
 
 PATH = Path("docs/openapi.json")
@@ -33,13 +35,32 @@ PROBLEM = {
 }
 
 
+# What OpenAPI 3.2 has for streams; a reader of 3.1 sees a string.
+EVENT_STREAM = {
+    "schema": {"type": "string"},
+    "itemSchema": {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"type": "string"},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/Event"},
+            },
+        },
+    },
+}
+
+
 def describe(app: FastAPI) -> None:
-    """Let the document say that every error is a problem document."""
+    """Let the document say what the framework cannot know: that errors are problem documents, and what events are."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _with_problems(generate())
+            app.openapi_schema = _with_events(_with_problems(generate()))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -58,6 +79,13 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"].pop("422", None)
             operation["responses"] |= {"4XX": problem, "5XX": problem}
+    return document
+
+
+def _with_events(document: dict[str, Any]) -> dict[str, Any]:
+    """Events leave as text, so no route has them as its answer; EVENT_STREAM refers to them."""
+    events = TypeAdapter(list[Event]).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    document["components"]["schemas"] |= events["$defs"]
     return document
 
 

@@ -1,4 +1,4 @@
-"""Pages of documents that are JSON already."""
+"""Lists in pages, as HTTP has them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,13 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from tilewright_service.dependencies import PageQuery
+from tilewright_service.documents import Document, page
+
+
+class DocumentResponse(Response):
+    """JSON that is text already."""
+
+    media_type = "application/json"
 
 
 def next_page(path: str, query: PageQuery, ids: Sequence[int]) -> str | None:
@@ -17,17 +24,7 @@ def next_page(path: str, query: PageQuery, ids: Sequence[int]) -> str | None:
     return f"{path}?{urlencode({**parameters, 'cursor': ids[-1]})}"
 
 
-def raw_page(path: str, query: PageQuery, rows: Sequence[tuple[int, str]]) -> Response:
+def document_page(path: str, query: PageQuery, rows: Sequence[tuple[int, Document]]) -> Response:
+    """Of rows of ids and documents."""
     following = next_page(path, query, [row_id for row_id, _ in rows])
-    return raw_list([document for _, document in rows], following)
-
-
-def raw_list(documents: Sequence[str | None], following: str | None = None) -> Response:
-    items = ",".join(document or "null" for document in documents)
-    end = "null" if following is None else f'"{following}"'
-    return Response(f'{{"items":[{items}],"next":{end}}}', media_type="application/json")
-
-
-def with_id(document: str, row_id: int) -> str:
-    """The document of a row, which names its id."""
-    return f'{document[:-1]},"id":{row_id}}}'
+    return DocumentResponse(page([document for _, document in rows], following))

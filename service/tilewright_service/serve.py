@@ -10,15 +10,16 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import uvicorn
+from alembic.util import CommandError
 from fastapi import FastAPI
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from tilewright.errors import CannotStart
 from tilewright_service.app import create_app
-from tilewright_service.data_dir import owned
+from tilewright_service.data_dir import hold_data_dir
 from tilewright_service.dispatch.reconciler import Reconciler
 from tilewright_service.logs import configure_logs
-from tilewright_service.refusals import CannotStart
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
@@ -40,7 +41,7 @@ def serve(settings: Settings, announce: Callable[[str], None] = say_address) -> 
     try:
         _refuse_open_door(settings)
         _require_writable_logs(settings)
-        with owned(settings.data_path) as server_id, _listening(settings) as listener:
+        with hold_data_dir(settings.data_path) as server_id, _open_listener(settings) as listener:
             _run(settings, server_id, listener, announce)
     except CannotStart as refusal:
         print(f"tilewright serve: {refusal}", file=sys.stderr)
@@ -54,7 +55,7 @@ def _refuse_open_door(settings: Settings) -> None:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def _open_listener(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # asyncio turns Nagle's delay off only where it sees that the protocol is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -91,6 +92,10 @@ def _open(settings: Settings) -> Database:
         upgrade(database)
     except ModuleNotFoundError as error:
         raise CannotStart(f"{where} needs {error.name}: pip install 'tilewright[postgresql]'") from error
+    except CommandError as error:
+        raise CannotStart(
+            f"{where} is of another version of Tilewright; choose another --data-dir ({error})"
+        ) from error
     except SQLAlchemyError as error:
         raise CannotStart(f"the database {where} cannot be opened: {getattr(error, 'orig', error)}") from error
     return database

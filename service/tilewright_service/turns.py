@@ -22,7 +22,7 @@ class Turns:
         self._free = anyio.Semaphore(count)
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
+    async def take(self) -> AsyncIterator[None]:
         """Raises Unavailable after WAIT_SECONDS."""
         try:
             with anyio.fail_after(WAIT_SECONDS):

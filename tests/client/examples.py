@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tilewright.contract import Workload
 from tilewright.contract.candidates import Choice
+from tilewright.contract.workload import Workload
 
 CONV: dict[str, Any] = {
     "batch": 1,
@@ -49,9 +49,17 @@ def job(state: str = "running", **changes: Any) -> dict[str, Any]:
     }
 
 
-def event(number: int, kind: str = "trial", **data: Any) -> str:
+EVENT_DATA = {
+    "queued": {"workloads": 1},
+    "finished": {"reason": None},
+    "failed": {"reason": "it crashed"},
+    "cancelled": {"reason": "on request"},
+}
+
+
+def event(number: int, kind: str = "queued", **data: Any) -> str:
     """As it stands in a stream of server-sent events."""
-    body = {"id": number, "job_id": 7, "type": kind, "data": data, "created_at": NOON}
+    body = {"id": number, "job_id": 7, "type": kind, "data": data or EVENT_DATA[kind], "created_at": NOON}
     return f"id: {number}\nevent: {kind}\ndata: {json.dumps(body)}\n\n"
 
 

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tilewright.cli.app import app
-from tilewright.contract import Event, Job
+from tilewright.contract.events import parse_event
+from tilewright.contract.jobs import Job
 from tilewright.doctor import Check
 
 from .conftest import Reply, ScriptedServer
@@ -190,7 +191,7 @@ def test_watch_as_json_is_one_event_a_line(server: ScriptedServer) -> None:
     server.replies(stream, Reply(200, job("finished")))
     result = run("watch", 7, "--json", "--url", server.url)
     assert result.exit_code == 0
-    assert [Event.model_validate_json(line).id for line in result.stdout.splitlines()] == [1, 2]
+    assert [parse_event(line).id for line in result.stdout.splitlines()] == [1, 2]
 
 
 def test_watching_a_job_that_failed_says_why(server: ScriptedServer) -> None:
@@ -264,7 +265,7 @@ def test_the_doctor_names_what_is_wrong_and_the_remedy(
         Check("python", True, "3.11"),
         Check("apache-tvm-ffi", is_fit, "0.1.15 [new]", None if is_fit else "pip install it"),
     ]
-    monkeypatch.setattr("tilewright.cli.machine.checks", lambda: iter(found))
+    monkeypatch.setattr("tilewright.cli.machine.run_checks", lambda: iter(found))
     result = run("doctor")
     assert result.exit_code == code
     assert "0.1.15 [new]" in result.stdout

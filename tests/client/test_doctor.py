@@ -77,7 +77,7 @@ def test_a_crash_after_some_findings_says_after_which(tmp_path: Path, monkeypatc
         """print('{"name": "llvm", "ok": true, "detail": "22"}', flush=True)\nimport os\nos.abort()\n"""
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    first, last = doctor.self_test("dies_later")
+    first, last = doctor.run_self_test("dies_later")
     assert (first.name, first.ok) == ("llvm", True)
     assert (last.ok, last.detail) == (False, "the process died of SIGABRT, after: llvm")
 
@@ -85,26 +85,26 @@ def test_a_crash_after_some_findings_says_after_which(tmp_path: Path, monkeypatc
 def test_a_compiler_that_hangs_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hangs.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (check,) = doctor.self_test("hangs", seconds=0.5)
+    (check,) = doctor.run_self_test("hangs", seconds=0.5)
     assert (check.ok, check.detail) == (False, "no answer within 0.5 s")
 
 
 def test_a_package_that_is_missing_or_old_comes_with_the_command_that_mends_it() -> None:
-    missing = doctor.package(Requirement("no-such-package>=1.0"))
+    missing = doctor.check_package(Requirement("no-such-package>=1.0"))
     assert (missing.ok, missing.detail) == (False, "not installed")
     assert missing.remedy == "python -m pip install 'no-such-package>=1.0'"
-    old = doctor.package(Requirement("numpy>=99"))
+    old = doctor.check_package(Requirement("numpy>=99"))
     assert old.detail == f"{metadata.version('numpy')}; needed is >=99"
-    new = doctor.package(Requirement("numpy<2,>=1.20"))
+    new = doctor.check_package(Requirement("numpy<2,>=1.20"))
     assert new.remedy == "python -m pip install 'numpy<2,>=1.20'"
-    assert doctor.package(Requirement("numpy<99,>=1.20")).ok
+    assert doctor.check_package(Requirement("numpy<99,>=1.20")).ok
 
 
 def test_a_data_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.write_text("")
     monkeypatch.setenv("TILEWRIGHT_DATA_DIR", str(file))
-    check = doctor.data_directory()
+    check = doctor.check_data_directory()
     assert not check.ok
     assert str(file) in check.detail
     assert check.remedy is not None

@@ -1,24 +1,16 @@
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from tilewright import errors
-from tilewright.contract import JobRequest
-from tilewright.errors import InvalidRequest, TilewrightError, from_problem
+from tilewright.contract.jobs import JobRequest
+from tilewright.errors import BY_CODE, SERVED, ClientError, InvalidRequest, TilewrightError, from_problem
 
 from .examples import CONV
 
-SERVED = [
-    errors.InvalidRequest,
-    errors.UnknownNetwork,
-    errors.Unauthorized,
-    errors.NotFound,
-    errors.StaleAttempt,
-    errors.ScheduleChanged,
-    errors.IdempotencyConflict,
-    errors.TooLarge,
-    errors.Unavailable,
-    errors.StorageFull,
-]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", SERVED)
@@ -33,6 +25,8 @@ def test_an_error_crosses_http_and_stays_what_it_was(kind: type[TilewrightError]
     ("status", "kind"),
     [
         (404, errors.NotFound),
+        (421, errors.Misdirected),
+        (422, errors.InvalidRequest),
         (409, errors.Conflict),
         (413, errors.TooLarge),
         (500, TilewrightError),
@@ -52,6 +46,25 @@ def test_an_invalid_field_is_named_by_its_path() -> None:
     assert error.detail.startswith("workloads.1.stride.0: ")
 
 
-def test_error_codes_are_unique() -> None:
-    codes = [kind.code for kind in SERVED]
+TREE = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TilewrightError)}
+
+
+def test_every_error_that_a_service_may_send_is_in_the_table() -> None:
+    never_sent = {each for each in TREE if issubclass(each, ClientError)} | {TilewrightError, errors.CannotStart}
+    assert set(SERVED) == TREE - never_sent
+    assert len(BY_CODE) == len(SERVED)
+
+
+def test_no_error_of_the_tree_is_defined_elsewhere() -> None:
+    roots = ("client", "kernels", "tuning", "worker", "comparison", "service")
+    files = [path for root in roots for path in (ROOT / root).rglob("*.py")]
+    bases = "|".join(each.__name__ for each in TREE)
+    strangers = [path for path in files if re.search(rf"^class \w+\((\w+, )*({bases})\b", path.read_text(), re.M)]
+    assert strangers == [ROOT / "client" / "tilewright" / "errors.py"]
+
+
+def test_every_code_names_one_error() -> None:
+    codes = [
+        each.code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TilewrightError)
+    ]
     assert len(set(codes)) == len(codes)

@@ -4,7 +4,9 @@ import time
 import pytest
 
 from tilewright import errors, event_stream
-from tilewright.contract import JobRequest, JobState, Lookup, Workload
+from tilewright.contract.jobs import JobRequest, JobState
+from tilewright.contract.schedules import Lookup
+from tilewright.contract.workload import Workload
 from tilewright.http import Client
 
 from .conftest import CUT, Reply, ScriptedServer

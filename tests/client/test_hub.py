@@ -7,7 +7,9 @@ import pytest
 
 import tilewright
 from tilewright import errors
-from tilewright.contract import Host, Isa, Job, Target
+from tilewright.contract.hosts import Host
+from tilewright.contract.jobs import Job
+from tilewright.contract.target import Isa, Target
 
 from .conftest import Reply, ScriptedServer
 from .examples import CONV, job, problem, schedule

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from tilewright.cli.job_view import job_view, render
 from tilewright.cli.output import duration
-from tilewright.contract import Job
+from tilewright.contract.jobs import Job
 
 from .examples import job
 

@@ -7,8 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tilewright.contract import Workload
-from tilewright.contract.workload import MAX_REDUCTION
+from tilewright.contract.workload import MAX_REDUCTION, Workload
 
 from .examples import CONV
 

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tilewright.contract import ISAS, Isa, Target
+from tilewright.contract.target import ISAS, Isa, Target
 from tilewright_comparison.comparison import Agreement, Comparison, agreement, calm_rounds
 from tilewright_comparison.peer_process import Latency
 from tilewright_tuning.child_process import CallFailed

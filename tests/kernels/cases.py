@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from tvm.s_tir import meta_schedule as ms
 
-from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.candidates import Candidate, GenericTrace
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.generic.evolution import tune_context
 from tilewright_kernels.conv2d.spaces import GenericSpace, StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
@@ -74,10 +75,16 @@ def default_kernel(workload: Workload, isa: Isa | None = None, threads: int = 1)
     return load_kernel(workload, host_target(isa, threads))
 
 
+def structured(workload: Workload, isa: Isa = Isa.AVX512_VNNI) -> StructuredSpace[Any]:
+    """The space of a workload on a path, where it is a structured one."""
+    space = space_of(workload, isa)
+    assert isinstance(space, StructuredSpace)
+    return space
+
+
 def chosen_candidate(workload: Workload, target: Target, index: int) -> Candidate:
     """The candidate that a structured space makes of one of its choices."""
-    space = space_of(workload, target.isa)
-    assert isinstance(space, StructuredSpace)
+    space = structured(workload, target.isa)
     candidates = space.candidates(workload, target)
     return space.choice(candidates[index % len(candidates)])
 

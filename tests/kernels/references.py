@@ -6,7 +6,8 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tilewright.contract import Isa, Workload
+from tilewright.contract.target import Isa
+from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.paths import host_isas
 
 from .cases import Case

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tilewright.contract import Isa, Workload
+from tilewright.contract.target import Isa
+from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_tuning.verification import GuardedOutput

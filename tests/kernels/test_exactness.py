@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from tilewright.contract import Isa, Target, Workload
 from tilewright.contract.candidates import Candidate
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime import build

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Isa, Workload
+from tilewright.contract.target import Isa
+from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.paths import host_isas
 
 from .cases import RANGE, Case, default_kernel, random_case

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Schedule, Workload
 from tilewright.contract.candidates import Choice
+from tilewright.contract.schedules import Schedule
+from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, InvalidRequest
 from tilewright_kernels.runtime.kernel import Kernel, load_kernel
 

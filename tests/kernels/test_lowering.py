@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewright.contract import Workload
+from tilewright.contract.workload import Workload
 from tilewright_kernels.runtime.kernel import Kernel
 
 from .cases import default_kernel

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tilewright.contract import Isa, Target, Workload
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import space_named, space_of
 from tilewright_kernels.isa.proof import assembly, prove
 from tilewright_kernels.runtime.build import build, default_candidate

@@ -16,7 +16,7 @@ import pytest
 import tvm
 from tvm.script import tirx as T  # noqa: N812
 
-from tilewright.contract import Workload
+from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.llvm import llvm_target
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.kernel import PackedConv
@@ -188,7 +188,8 @@ def test_no_call_is_missed_while_threads_of_the_pool_fall_asleep() -> None:
 def test_a_process_may_end_while_members_still_spin() -> None:
     code = f"""
 import numpy as np
-from tilewright.contract import Target, Workload
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.runtime.kernel import load_kernel
 
 workload = Workload.model_validate_json({CONV.model_dump_json()!r})

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import LaunchOrder, Start
+from tilewright.contract.attempts import LaunchOrder, Start
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt

@@ -9,26 +9,22 @@ import time
 from datetime import UTC, datetime
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import (
+from tilewright.contract.attempts import (
     BriefedWorkload,
     Finished,
-    Host,
     Interrupted,
-    Isa,
     LaunchOrder,
-    NewRecord,
-    Proof,
-    Provenance,
     Publication,
     RecordBatch,
-    RecordState,
     Renewal,
     Start,
-    Target,
-    Verification,
     WorkloadOutcome,
 )
 from tilewright.contract.candidates import Choice, candidate_fields
+from tilewright.contract.hosts import Host
+from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
+from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.target import Isa, Target
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
@@ -99,8 +95,8 @@ def invented_choice(number: int) -> Choice:
     return Choice(space="invented", version=1, decisions={"number": number})
 
 
-def invented_record(job_id: int, attempt: int, workload_id: str, number: int) -> NewRecord:
-    return NewRecord(
+def invented_record(job_id: int, attempt: int, workload_id: str, number: int) -> MeasuredRecord:
+    return MeasuredRecord(
         workload_id=workload_id,
         target=Target(isa="x86_64"),
         **candidate_fields(invented_choice(number)),

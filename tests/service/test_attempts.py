@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import AttemptFailed, Finished, Interrupted, Isa, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.contract.attempts import Failed, Finished, Interrupted, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.contract.target import Isa
 from tilewright.errors import InvalidRequest, ScheduleChanged, StaleAttempt, Unauthorized
 
 from .in_thread import ServiceInThread
@@ -152,7 +153,7 @@ def test_a_finished_job_that_spent_enough_answers_for_an_identical_one(
 
 
 def test_a_failed_job_gives_the_reason(service: ServiceInThread, attempt: AttemptClient) -> None:
-    attempt.report_result(AttemptFailed(reason="this host has no avx512"))
+    attempt.report_result(Failed(reason="this host has no avx512"))
     assert service.job(attempt.order.job_id)["reason"] == "this host has no avx512"
 
 

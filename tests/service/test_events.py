@@ -1,23 +1,80 @@
-from tilewright.contract import Event
+from pydantic import TypeAdapter
+
+from tilewright.attempt_client import AttemptClient
+from tilewright.contract.attempts import Failed, Finished, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.contract.events import EVENTS, Event
 
 from .in_thread import ServiceInThread
+from .stand_in import HOST, invented_publication, invented_record
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""As the contract has them: a kind or a key that is not in it is an error."""
 
 
 def read(service: ServiceInThread, job_id: int, headers: dict[str, str] | None = None) -> list[Event]:
     text = service.http.get(f"/v1/jobs/{job_id}/events", headers=headers or {}).raise_for_status().text
     data = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    return [Event.model_validate_json(each) for each in data]
+    return [EVENT.validate_json(each) for each in data]
+
+
+def kinds(service: ServiceInThread, job_id: int) -> list[str]:
+    return [event.type for event in read(service, job_id)]
+
+
+def cancel(service: ServiceInThread, job_id: int) -> None:
+    service.http.post(f"/v1/jobs/{job_id}/cancel").raise_for_status()
+
+
+def tune(attempt: AttemptClient, workload_id: str) -> None:
+    """What an attempt says while it tunes a workload."""
+    job_id, number = attempt.order.job_id, attempt.order.attempt
+    attempt.renew(Renewal(workload_id=workload_id))
+    attempt.send_records(RecordBatch(records=[invented_record(job_id, number, workload_id, 1)]))
+    schedule = attempt.publish(invented_publication(job_id, number, workload_id))
+    attempt.report_outcome(
+        WorkloadOutcome(workload_id=workload_id, stop_reason="plateau", seconds=1.0, schedule_id=schedule.id)
+    )
 
 
 def test_events_of_a_job_that_has_ended_are_replayed_and_end(service: ServiceInThread) -> None:
     job = service.submit()
-    service.http.post(f"/v1/jobs/{job['id']}/cancel")
-    assert [event.type for event in read(service, job["id"])] == ["queued", "cancelled"]
+    cancel(service, job["id"])
+    assert kinds(service, job["id"]) == ["queued", "cancelled"]
+
+
+def test_every_kind_of_event_is_told_and_each_is_as_the_contract_has_it(service: ServiceInThread) -> None:
+    job = service.submit()
+    service.lose(service.begin_attempt(Start(host=HOST)), "it was \0 killed")
+    with service.begin_attempt(Start(host=HOST)) as attempt:
+        tune(attempt, job["workloads"][0]["workload_id"])
+        attempt.report_result(Finished())
+    story = read(service, job["id"])
+    assert [event.type for event in story] == [
+        "queued",
+        "started",
+        "requeued",
+        "started",
+        "workload_started",
+        "progress",
+        "schedule",
+        "workload_done",
+        "finished",
+    ]
+    assert [event.data.reason for event in story if event.type == "requeued"] == ["it was  killed"]
+    assert [event.data.stop_reason for event in story if event.type == "workload_done"] == ["plateau"]
+
+    failing, cancelled = service.submit(9), service.submit(10)
+    service.begin_attempt(Start(host=HOST)).report_result(Failed(reason="no such path"))
+    cancel(service, cancelled["id"])
+    others = [read(service, each["id"])[-1] for each in (failing, cancelled)]
+    reasons = [event.data.reason for event in others if event.type in ("failed", "cancelled")]
+    assert reasons == ["no such path", "cancelled before it ran"]
+    assert {event.type for event in [*story, *others]} == set(EVENTS)
 
 
 def test_a_reader_goes_on_after_the_last_event_it_has_seen(service: ServiceInThread) -> None:
     job = service.submit()
-    service.http.post(f"/v1/jobs/{job['id']}/cancel")
+    cancel(service, job["id"])
     first, last = read(service, job["id"])
     assert read(service, job["id"], {"Last-Event-ID": str(first.id)}) == [last]
     assert read(service, job["id"], {"Last-Event-ID": str(last.id)}) == []

@@ -3,9 +3,10 @@
 from typing import Any
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import Finished, Isa, Neighbour, NewRecord, RecordBatch, Start, Target
+from tilewright.contract.attempts import Finished, Neighbour, RecordBatch, Start
 from tilewright.contract.candidates import GenericTrace, candidate_fields
-from tilewright.contract.records import FailureKind, RecordState
+from tilewright.contract.records import FailureKind, NewRecord, RecordState, parse_record
+from tilewright.contract.target import Isa, Target
 from tilewright_service.store import neighbours as store
 
 from .in_thread import ServiceInThread
@@ -33,7 +34,8 @@ def measured(
 def record(attempt: AttemptClient, workload_id: str, number: int, host_class: str, **changes: Any) -> NewRecord:
     invented = invented_record(attempt.order.job_id, attempt.order.attempt, workload_id, number)
     provenance = invented.provenance.model_copy(update={"host_class": host_class})
-    return invented.model_copy(update={"provenance": provenance, **changes})
+    fields = invented.model_copy(update={"provenance": provenance, **changes}).model_dump_json(warnings="none")
+    return parse_record(fields)
 
 
 def the_workload(service: ServiceInThread, attempt: AttemptClient) -> str:
@@ -90,12 +92,8 @@ def test_records_of_another_host_class_path_or_number_of_threads_are_not_told(se
 
 
 def test_failures_teach_nothing_across_workloads(service: ServiceInThread) -> None:
-    failed: dict[str, Any] = {
-        "state": RecordState.FAILED,
-        "latency_us": None,
-        "latencies_us": [],
-        "failure": FailureKind.CRASH,
-    }
+    failed: dict[str, Any] = dict.fromkeys(("latency_us", "spread_us", "slowdown"))
+    failed |= {"state": RecordState.FAILED, "latencies_us": [], "failure": FailureKind.CRASH}
     measured(service, 60, 1, 2, **failed)
     assert told(service) == []
 

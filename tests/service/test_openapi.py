@@ -1,8 +1,10 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from tilewright.contract import Start
+from tilewright.contract.attempts import Start
+from tilewright.contract.events import EVENTS
 from tilewright_service.openapi import PATH, render
 
 from .in_thread import ServiceInThread
@@ -14,6 +16,19 @@ SECONDS = 12
 
 def test_the_document_is_the_one_that_the_application_gives() -> None:
     assert (ROOT / PATH).read_text() == render(), "write it with: python -m tilewright_service.openapi"
+
+
+def test_the_document_names_every_kind_of_event_and_what_it_brings() -> None:
+    document = json.loads(render())
+    stream = document["paths"]["/v1/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    reference = stream["itemSchema"]["properties"]["data"]["contentSchema"]["$ref"]
+    schemas = document["components"]["schemas"]
+    kinds = schemas[reference.rpartition("/")[2]]["discriminator"]["mapping"]
+    assert set(kinds) == set(EVENTS)
+    for kind, reference in kinds.items():
+        fields = schemas[reference.rpartition("/")[2]]["properties"]
+        assert fields["type"]["const"] == kind
+        assert fields["data"]["$ref"].rpartition("/")[2] in schemas
 
 
 def test_every_answer_is_as_the_document_says(service: ServiceInThread, tmp_path: Path) -> None:

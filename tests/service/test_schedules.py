@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
-from tilewright.contract import ScheduleDetail, Start, Workload
+from tilewright.contract.attempts import Start
+from tilewright.contract.schedules import ScheduleDetail
+from tilewright.contract.workload import Workload
 
 from .in_thread import ServiceInThread
 from .running import workload

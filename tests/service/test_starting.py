@@ -1,12 +1,15 @@
 """A service that cannot start says what to do, and leaves with 1."""
 
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tilewright_service.data_dir import owned
+from tilewright_service.data_dir import hold_data_dir
+from tilewright_service.store.database import Database
+from tilewright_service.store.schema import upgrade
 
 from ..services import DidNotStart, ServiceProcess
 
@@ -26,7 +29,7 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_second_service_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    with owned(tmp_path / "data"):
+    with hold_data_dir(tmp_path / "data"):
         assert "another service uses the data directory" in refusal(tmp_path)
 
 
@@ -53,10 +56,19 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert "tilewright.db cannot be opened: file is not a database" in refusal(tmp_path)
 
 
+def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "tilewright.db"
+    path.parent.mkdir()
+    upgrade(Database(f"sqlite:///{path}"))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert "tilewright.db is of another version of Tilewright" in refusal(tmp_path)
+
+
 def test_a_service_keeps_its_identity_in_its_data_directory(tmp_path: Path) -> None:
-    with owned(tmp_path) as first:
+    with hold_data_dir(tmp_path) as first:
         pass
-    with owned(tmp_path) as second:
+    with hold_data_dir(tmp_path) as second:
         assert first == second
 
 
@@ -64,7 +76,7 @@ def test_a_directory_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o755)
-    with owned(shared):
+    with hold_data_dir(shared):
         assert shared.stat().st_mode & 0o777 == 0o755
-    with owned(tmp_path / "new"):
+    with hold_data_dir(tmp_path / "new"):
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

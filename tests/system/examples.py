@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tilewright.contract import Workload
+from tilewright.contract.workload import Workload
 
 
 def dense(number: int = 0, **fields: Any) -> Workload:

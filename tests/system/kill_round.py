@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tilewright.contract import Record, Workload
 from tilewright.contract.jobs import Job, JobState
+from tilewright.contract.records import Record
+from tilewright.contract.workload import Workload
 
 from .examples import dense, depthwise
 from .tuning_service import TuningService

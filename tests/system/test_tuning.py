@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tilewright import errors
-from tilewright.contract import Workload
 from tilewright.contract.jobs import Job, JobState, WorkloadState
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import Quantization, reference
 
 from .examples import dense, depthwise

@@ -7,8 +7,7 @@ from contextlib import suppress
 import psutil
 
 import tilewright
-from tilewright.contract import Record
-from tilewright.contract.records import NewRecord
+from tilewright.contract.records import Record, parse_record
 
 from ..services import ServiceProcess
 
@@ -53,7 +52,7 @@ class TuningService(ServiceProcess):
     def measured(self, job_id: int) -> list[tuple[str, str]]:
         """Workload and candidate of all trials in the journal, which also shows what the store would not keep twice."""
         lines = (self.logs_dir / str(job_id) / "records.jsonl").read_text().splitlines()
-        records = [NewRecord.model_validate_json(line) for line in lines]
+        records = [parse_record(line) for line in lines]
         return [(record.workload_id, record.candidate) for record in records]
 
     def _left_over(self, worked: set[int]) -> list[psutil.Process]:

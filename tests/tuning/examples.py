@@ -5,8 +5,9 @@ from typing import Any
 
 from tvm.s_tir import Schedule
 
-from tilewright.contract import Target, Workload
 from tilewright.contract.candidates import Candidate, GenericTrace
+from tilewright.contract.target import Target
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import space_of
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.build import default_candidate, definition, trace_of

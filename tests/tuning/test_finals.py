@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tilewright.contract import Proof, Verification
 from tilewright.contract.candidates import Candidate, GenericTrace
+from tilewright.contract.schedules import Proof, Verification
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.finals import FINAL_REPEATS, FINAL_SECONDS, FINALISTS, ROUNDS, Decision, Examiner, Winner, decide
 from tilewright_tuning.pool import EvaluatorPool

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tilewright.contract import Target
+from tilewright.contract.target import Target
 from tilewright_tuning.child_process import Call
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.evaluation import Evaluation, Measure

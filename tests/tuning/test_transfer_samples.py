@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from tilewright.contract import Workload
 from tilewright.contract.attempts import History, KnownRecord, Neighbour, NeighbourRecord
 from tilewright.contract.candidates import Candidate, Choice
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
 from tilewright_tuning.search.transfer_samples import find_nearest, read_transfer_samples
 
-from .test_search import NOTHING, VNNI, known, proposals, structured
+from ..kernels.cases import structured
+from .test_search import NOTHING, VNNI, known, proposals
 
 BATCH = FIRST_BY_NEIGHBOURS + 1
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tilewright.contract import FailureKind
 from tilewright.contract.candidates import Candidate
+from tilewright.contract.records import FailureKind
 from tilewright_tuning.child_process import Call, ProcessEnded
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.evaluation import Build, Measure

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.contract import Verification, Workload
+from tilewright.contract.schedules import Verification
+from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import REFERENCE, Quantization
 from tilewright_kernels.runtime.kernel import Kernel, load_kernel
 from tilewright_tuning.test_inputs import verification_inputs

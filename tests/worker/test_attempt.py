@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract import (
+from tilewright.contract.attempts import (
     AttemptBrief,
-    AttemptFailed,
     BriefedWorkload,
-    Host,
-    Isa,
+    Failed,
+    History,
     LaunchOrder,
     RecordBatch,
     Renewal,
@@ -18,7 +17,8 @@ from tilewright.contract import (
     Start,
     Stored,
 )
-from tilewright.contract.attempts import History
+from tilewright.contract.hosts import Host
+from tilewright.contract.target import Isa
 from tilewright.errors import UnsupportedTarget
 from tilewright_kernels.isa.host import this_host
 from tilewright_worker.attempt import run_attempt, select_isa
@@ -67,7 +67,7 @@ def test_auto_is_the_strongest_path_of_the_host() -> None:
 
 def test_a_target_that_the_host_cannot_run_fails_and_names_what_it_can(tmp_path: Path) -> None:
     report = run_attempt(LonelyClient("avx512_vnni"), OLD_HOST, tmp_path / "1")
-    assert isinstance(report, AttemptFailed)
+    assert isinstance(report, Failed)
     assert report.reason == "this host cannot run avx512_vnni; it has avx2, x86_64"
 
 
@@ -77,7 +77,7 @@ def test_a_log_that_cannot_be_written_fails_the_job_and_says_so(tmp_path: Path) 
     order = LonelyClient()
     order.order = ORDER.model_copy(update={"attempt": 2})
     report = run_attempt(order, this_host(), tmp_path / "1")
-    assert isinstance(report, AttemptFailed)
+    assert isinstance(report, Failed)
     assert "cannot write its tuning log" in report.reason
     assert "No space left" in report.reason
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.contract import FailureKind, Workload
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.records import NewRecord
+from tilewright.contract.records import FailureKind, NewRecord
+from tilewright.contract.workload import Workload
 from tilewright_tuning.trials import Failed, Measured
 from tilewright_worker.journal import Journal, TuningLog
 from tilewright_worker.provenance import make_record

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
-from tilewright.contract.records import NewRecord
+from tilewright.contract.records import NewRecord, parse_record
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.llvm import llvm_target
 from tilewright_kernels.runtime.build import chosen, definition, json_values, trace_of
@@ -42,7 +42,7 @@ class Journal:
         """All records of the job that this host made; lines of another version of the contract are passed over."""
         for line in self._path.read_text().splitlines():
             try:
-                yield NewRecord.model_validate_json(line)
+                yield parse_record(line)
             except ValidationError:
                 continue
 

@@ -7,34 +7,35 @@ import tvm
 import tilewright
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.candidates import candidate_fields
-from tilewright.contract.records import NewRecord, Provenance, RecordState
+from tilewright.contract.records import FailedRecord, MeasuredRecord, NewRecord, Provenance, RecordState
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.host import host_class
 from tilewright_tuning.measurement import spread_us
-from tilewright_tuning.trials import Measured, Trial
+from tilewright_tuning.trials import Failed, Measured, Trial
 
 
 def make_record(order: LaunchOrder, target: Target, workload: Workload, trial: Trial) -> NewRecord:
     """Of a trial that the attempt of this order has just made."""
-    if isinstance(trial, Measured):
-        outcome = {
-            "state": RecordState.MEASURED,
-            "latencies_us": trial.latencies_us,
-            "latency_us": trial.latency_us,
-            "spread_us": spread_us(trial.latencies_us),
-            "slowdown": trial.slowdown,
-        }
-    else:
-        outcome = {"state": RecordState.FAILED, "failure": trial.kind, "reason": trial.reason}
-    return NewRecord(
-        workload_id=workload.id,
-        target=target,
+    common = {
+        "workload_id": workload.id,
+        "target": target,
         **candidate_fields(trial.candidate),
-        **outcome,
-        seconds=trial.seconds,
-        provenance=make_provenance(order),
-    )
+        "seconds": trial.seconds,
+        "provenance": make_provenance(order),
+    }
+    match trial:
+        case Measured():
+            return MeasuredRecord(
+                **common,
+                state=RecordState.MEASURED,
+                latencies_us=trial.latencies_us,
+                latency_us=trial.latency_us,
+                spread_us=spread_us(trial.latencies_us),
+                slowdown=trial.slowdown,
+            )
+        case Failed():
+            return FailedRecord(**common, state=RecordState.FAILED, failure=trial.kind, reason=trial.reason)
 
 
 def make_provenance(order: LaunchOrder) -> Provenance:

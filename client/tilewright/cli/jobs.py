@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from tilewright.cli.following import follow
-from tilewright.cli.options import AsJson, JobId, Url, open_hub
+from tilewright.cli.options import AsJson, JobId, Url
 from tilewright.cli.output import console, print_json, print_json_line, table
 from tilewright.contract.jobs import Job, JobState
-from tilewright.http import Client
-from tilewright.job_handle import finished
+from tilewright.http import Client, open_client
+from tilewright.job_handle import require_success
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +26,8 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs of the service."""
-    with open_hub(url) as hub:
-        found = list(islice(hub.client.jobs(state), limit))
+    with open_client(url) as client:
+        found = list(islice(client.jobs(state), limit))
     if as_json:
         print_json(found)
         return
@@ -54,14 +54,14 @@ def watch(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
 
     The exit code is 0 if the job finished and 1 if it failed or was cancelled.
     """
-    with open_hub(url) as hub:
-        finished(_print_events(hub.client, job_id) if as_json else follow(hub.client, job_id))
+    with open_client(url) as client:
+        require_success(_print_events(client, job_id) if as_json else follow(client, job_id))
 
 
 def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
     """Stop a job within seconds. What it measured is kept."""
-    with open_hub(url) as hub:
-        job = hub.client.cancel(job_id)
+    with open_client(url) as client:
+        job = client.cancel(job_id)
     if as_json:
         print_json(job)
     else:

@@ -8,7 +8,7 @@ from rich.text import Text
 from tilewright.cli.failures import FAILED
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, print_json, table
-from tilewright.doctor import Check, checks
+from tilewright.doctor import Check, run_checks
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(as_json: AsJson = False) -> None:
     """Tell whether this machine and its packages are fit, and how to mend what is not."""
-    done = list(checks())
+    done = list(run_checks())
     is_fit = all(check.ok for check in done)
     if as_json:
         print_json({"ok": is_fit, "checks": [dataclasses.asdict(check) for check in done]})

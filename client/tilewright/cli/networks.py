@@ -6,8 +6,8 @@ import typer
 
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, number, print_json, table
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.workload import Workload
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 Convolutions = list[tuple[Workload, int]]
 

@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 
 from tilewright.cli.workload_file import read_workloads
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.contract.workload import Workload
-from tilewright.hub import Hub, connect
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
 Url = Annotated[
@@ -26,11 +25,7 @@ Threads = Annotated[int, typer.Option("--threads", "-t", help="Threads that a ke
 JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.")]
 
 
-def open_hub(url: str | None) -> Hub:
-    return connect(url)
-
-
-def chosen_workloads(file: str | None, network: str | None, batch: int | None) -> list[tuple[Workload, int]]:
+def choose_workloads(file: str | None, network: str | None, batch: int | None) -> list[tuple[Workload, int]]:
     """The workloads that the options name, with how often each occurs."""
     check_choice(file, network, batch)
     if network is not None:

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
-from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, chosen_workloads, open_hub
+from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
 from tilewright.contract.schedules import Proof, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
+from tilewright.http import open_client
 from tilewright.requests import lookup
 
 EXAMPLES = """[bold]Examples[/]
@@ -41,10 +42,10 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Show the best-known schedules of workloads, or of a network."""
-    choice = chosen_workloads(workload, network, batch)
+    choice = choose_workloads(workload, network, batch)
     question = lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
-    with open_hub(url) as hub:
-        found = hub.client.lookup(question).items
+    with open_client(url) as client:
+        found = client.lookup(question).items
     if as_json:
         print_json(_as_items(choice, found))
     else:
@@ -60,8 +61,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Print the records of the service as JSON, one a line; with --json as one array."""
-    with open_hub(url) as hub:
-        records = hub.client.records(job)
+    with open_client(url) as client:
+        records = client.records(job)
         if as_json:
             print_json(list(records))
             return

@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from tilewright.cli.following import follow
-from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice, open_hub
+from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS
-from tilewright.job_handle import finished
+from tilewright.http import open_client
+from tilewright.job_handle import require_success
 from tilewright.requests import job_request
 
 EXAMPLES = """[bold]Examples[/]
@@ -59,16 +60,16 @@ def submit(
 
 
 def _send(request: JobRequest, wait: bool, url: str | None, as_json: bool) -> None:
-    with open_hub(url) as hub:
-        job = hub.client.submit(request)
+    with open_client(url) as client:
+        job = client.submit(request)
         if not as_json:
             typer.echo(_receipt(job, wait))
         if wait:
-            job = follow(hub.client, job.id, show=not as_json)
+            job = follow(client, job.id, show=not as_json)
         if as_json:
             print_json(job)
         if wait:
-            finished(job)
+            require_success(job)
 
 
 def _receipt(job: Job, wait: bool) -> str:

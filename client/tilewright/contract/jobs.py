@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
@@ -53,12 +53,14 @@ class WorkloadState(StrEnum):
     DONE = "done"
 
 
-class JobWorkload(Message):
-    """One workload of a job, and the best so far."""
+class WorkloadProgress(Message):
+    """How far a job is with one of its workloads. Figures become known one after the other; until then they are null.
+
+    They do not follow from `state`: after an interruption a queued workload has a best latency, too.
+    """
 
     workload_id: Sha256
     name: str
-    workload: Workload
     occurrences: int = 1
     """How often the network holds this convolution."""
     state: WorkloadState
@@ -66,13 +68,23 @@ class JobWorkload(Message):
     """Trials of this job, failures included."""
     failed_trials: int = 0
     seconds: float | None = None
-    """Time the search took; None while it runs."""
+    """Time the search took; known when it has ended."""
     best_latency_us: float | None = None
+    """Of this job's schedule, or until there is one of its records; known with the first that was measured."""
     best_gmacs: float | None = None
     share_of_peak: float | None = None
+    """Of the schedule, as is the speed-up."""
     speedup_over_default: float | None = None
     schedule_id: RowId | None = None
+    """Known when the attempt has published one, or has found none that is faster than the incumbent."""
     stop_reason: str | None = None
+    """Why the search ended."""
+
+
+class JobWorkload(WorkloadProgress):
+    """One workload of a job, and the best so far."""
+
+    workload: Workload
 
 
 class Progress(Message):
@@ -104,17 +116,3 @@ class Job(Message):
     finished_at: datetime | None = None
     progress: Progress
     workloads: list[JobWorkload]
-
-
-class Event(Message):
-    """Something that happened to a job.
-
-    On the stream of server-sent events, `id:` is the id, `event:` the type, and `data:` this whole object. The
-    stream ends after an event of the type `finished`, `failed` or `cancelled`.
-    """
-
-    id: RowId
-    job_id: RowId
-    type: Annotated[str, Field(max_length=32)]
-    data: dict[str, Any]
-    created_at: datetime

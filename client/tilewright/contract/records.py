@@ -2,9 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, TypeAdapter
+from typing_extensions import TypeAliasType
 
 from tilewright.contract.candidates import CandidateFields
 from tilewright.contract.message import Latency, Message, RowId, Sha256
@@ -36,36 +37,57 @@ class Provenance(Message):
     measured_at: datetime
 
 
-class NewRecord(CandidateFields):
-    """A record as a worker reports it; stored once for a workload, target, host class and candidate."""
+class RecordFields(CandidateFields):
+    """What all records have. `state` tells the outcome; what the other outcome has is there as well, and null."""
 
     workload_id: Sha256
     target: Target
-    state: RecordState
-    latencies_us: Annotated[list[Latency], Field(max_length=1000)] = []
-    """One mean per repeat, in the order they were measured."""
-    latency_us: Latency | None = None
-    """Median over the repeats; None for a failure."""
-    spread_us: Annotated[float, Field(ge=0, le=1e12)] | None = None
-    """Interquartile range over the repeats."""
-    slowdown: Annotated[float, Field(ge=1, le=1e6)] | None = None
-    """Of the measuring core while this was measured: the canary's time over its best in the attempt."""
-    failure: FailureKind | None = None
-    reason: Annotated[str, Field(max_length=4000)] | None = None
     seconds: Annotated[float, Field(ge=0)]
     """What the trial cost, from proposal to latency."""
     provenance: Provenance
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.state is RecordState.MEASURED) != (self.latency_us is not None):
-            raise ValueError("a measured record has latency_us, a failed one has not")
-        if (self.state is RecordState.FAILED) != (self.failure is not None):
-            raise ValueError("a failed record names its failure, a measured one does not")
-        return self
+
+class MeasuredRecord(RecordFields):
+    state: Literal[RecordState.MEASURED]
+    latencies_us: Annotated[list[Latency], Field(max_length=1000)] = []
+    """One mean per repeat, in the order they were measured."""
+    latency_us: Latency
+    """Median over the repeats."""
+    spread_us: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    """Interquartile range over the repeats."""
+    slowdown: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    """Of the measuring core while this was measured: the canary's time over its best in the attempt."""
+    failure: None = None
+    reason: None = None
 
 
-class Record(NewRecord):
-    """A record as the store holds it."""
+class FailedRecord(RecordFields):
+    state: Literal[RecordState.FAILED]
+    failure: FailureKind
+    reason: Annotated[str, Field(max_length=4000)] | None = None
+    latencies_us: Annotated[list[Latency], Field(max_length=0)] = []
+    latency_us: None = None
+    spread_us: None = None
+    slowdown: None = None
 
+
+class StoredMeasuredRecord(MeasuredRecord):
     id: RowId
+
+
+class StoredFailedRecord(FailedRecord):
+    id: RowId
+
+
+NewRecord = TypeAliasType("NewRecord", Annotated[MeasuredRecord | FailedRecord, Field(discriminator="state")])
+"""A record as a worker reports it; stored once for a workload, target, host class and candidate."""
+
+Record = TypeAliasType("Record", Annotated[StoredMeasuredRecord | StoredFailedRecord, Field(discriminator="state")])
+"""A record as the store holds it."""
+
+_NEW_RECORD: TypeAdapter[NewRecord] = TypeAdapter(NewRecord)
+
+
+def parse_record(document: str | bytes) -> NewRecord:
+    """Raises ValidationError."""
+    return _NEW_RECORD.validate_json(document)

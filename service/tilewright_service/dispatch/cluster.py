@@ -11,8 +11,8 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
+from tilewright.errors import CannotStart
 from tilewright_service.dispatch.dask_engine import DaskEngine
-from tilewright_service.refusals import CannotStart
 from tilewright_service.settings import Settings
 from tilewright_worker.host_worker import QUIET_WORKER
 

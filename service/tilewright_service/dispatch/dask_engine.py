@@ -5,10 +5,10 @@ from typing import Any
 
 from distributed import Client, Future
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
 from tilewright.errors import Unavailable
-from tilewright_service.dispatch.engine import Sightings
+from tilewright_service.dispatch.engine import EngineState
 from tilewright_worker import slot
 
 KILL_SECONDS = 5
@@ -65,11 +65,11 @@ class DaskEngine:
             # It may not have been placed on a worker yet.
             self._futures[key].cancel()
 
-    def list(self) -> Sightings:
+    def list(self) -> EngineState:
         ended = {key: _end(future) for key, future in self._futures.items() if future.done()}
         for key in ended:
             self._futures.pop(key).release()
-        return Sightings(frozenset(self._futures), ended)
+        return EngineState(frozenset(self._futures), ended)
 
     def capacity(self) -> Sequence[Worker]:
         async def ask() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
 
 
 @dataclass(frozen=True)
-class Sightings:
+class EngineState:
     """What the engine knows of the attempts that it was given."""
 
     running: frozenset[AttemptKey] = frozenset()
@@ -28,7 +28,7 @@ class Engine(Protocol):
     def kill(self, key: AttemptKey) -> None:
         """Kill the attempt and all that it started. Not an error when it has ended already."""
 
-    def list(self) -> Sightings: ...
+    def list(self) -> EngineState: ...
 
     def capacity(self) -> Sequence[Worker]: ...
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from tilewright.contract import LaunchOrder
+from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey
-from tilewright_service.dispatch.engine import Engine, Sightings
+from tilewright_service.dispatch.engine import Engine, EngineState
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
@@ -64,14 +64,14 @@ class Reconciler:
 
     def reconcile(self) -> None:
         """One round."""
-        sightings = self._engine.list()
+        engine_state = self._engine.list()
         with self._database.reading() as session:
             attempts = open_attempts(session)
             queued = count_queued(session)
         for attempt in attempts:
-            self._settle(attempt, sightings)
-        self._kill_strays(sightings, attempts)
-        if queued or sightings.ended:
+            self._settle(attempt, engine_state)
+        self._kill_strays(engine_state, attempts)
+        if queued or engine_state.ended:
             self._launch_all()
 
     def _run(self) -> None:
@@ -85,21 +85,21 @@ class Reconciler:
             self._wake.wait(PERIOD_SECONDS)
             self._wake.clear()
 
-    def _settle(self, attempt: OpenAttempt, sightings: Sightings) -> None:
+    def _settle(self, attempt: OpenAttempt, engine_state: EngineState) -> None:
         key = _key(attempt)
-        end = sightings.ended.get(key)
+        end = engine_state.ended.get(key)
         if end is not None:
             self._end(attempt, _reason(end), is_blameless=end.is_busy)
-        elif self._has_vanished(attempt, sightings):
+        elif self._has_vanished(attempt, engine_state):
             self._end(attempt, "the service was restarted", is_blameless=True)
         elif attempt.lease_expires_at < self._clock():
             self._kill_and_end(attempt, "the attempt has not been heard of; its lease has expired")
         elif self._ignores_cancel(attempt):
             self._kill_and_end(attempt, "the attempt did not stop when its job was cancelled")
 
-    def _has_vanished(self, attempt: OpenAttempt, sightings: Sightings) -> bool:
+    def _has_vanished(self, attempt: OpenAttempt, engine_state: EngineState) -> bool:
         is_ours = self._engine.is_embedded and attempt.server_id == self._server_id
-        return is_ours and _key(attempt) not in sightings.running
+        return is_ours and _key(attempt) not in engine_state.running
 
     def _ignores_cancel(self, attempt: OpenAttempt) -> bool:
         if attempt.cancel_requested_at is None:
@@ -118,9 +118,9 @@ class Reconciler:
         if has_ended:
             log.info("attempt_ended", job_id=attempt.job_id, attempt=attempt.number, reason=reason)
 
-    def _kill_strays(self, sightings: Sightings, attempts: list[OpenAttempt]) -> None:
+    def _kill_strays(self, engine_state: EngineState, attempts: list[OpenAttempt]) -> None:
         """Attempts that have no authority any more, and still hold a slot."""
-        strays = sightings.running - {_key(attempt) for attempt in attempts}
+        strays = engine_state.running - {_key(attempt) for attempt in attempts}
         self._strays = {key: self._strays.get(key, time.monotonic()) for key in strays}
         for key, since in self._strays.items():
             if time.monotonic() - since > STRAY_SECONDS:

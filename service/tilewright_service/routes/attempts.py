@@ -1,67 +1,74 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from tilewright.contract import (
+from tilewright.contract.attempts import (
     AttemptBrief,
     History,
-    Isa,
     Publication,
     RecordBatch,
     Renewal,
     RenewalAnswer,
     Report,
-    Schedule,
     Start,
     Stored,
     WorkloadOutcome,
 )
 from tilewright.contract.message import Sha256
-from tilewright_service.dependencies import Calling, CallingToRead, Config, Dispatching
+from tilewright.contract.schedules import Schedule
+from tilewright.contract.target import Isa
+from tilewright_service.dependencies import Caller, Dispatching, Reading, Settings, Writing, authenticate
+from tilewright_service.pages import DocumentResponse
+from tilewright_service.store import attempts
 from tilewright_service.store.records import history, store_records
 from tilewright_service.store.schedules import publish
 from tilewright_service.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/attempts/{number}", tags=["attempts"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1/jobs/{job_id}/attempts/{number}",
+    tags=["attempts"],
+    route_class=StrictRoute,
+    # Of the router, so that it comes before all else: nobody waits for the database, or writes, without the token.
+    dependencies=[Depends(authenticate)],
+)
 
 
 @router.post("/start")
-def start(start: Start, attempt: Calling, settings: Config) -> AttemptBrief:
-    return attempt.start(start.host, settings.lease_seconds)
+def start(start: Start, attempt: Caller, session: Writing, settings: Settings) -> AttemptBrief:
+    return attempts.start_attempt(session, attempt, start.host, settings.lease_seconds)
 
 
 @router.get("/history", response_model=History)
 def get_history(
-    workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: CallingToRead, neighbours: bool = False
+    workload_id: Annotated[Sha256, Query()], isa: Isa, attempt: Caller, session: Reading, neighbours: bool = False
 ) -> Response:
     """What is known of a workload on this path, number of threads and host class, and if wanted of those like it."""
-    attempt.require_authority()
-    return Response(history(attempt, workload_id, isa, neighbours), media_type="application/json")
+    return DocumentResponse(history(session, attempt, workload_id, isa, neighbours))
 
 
 @router.post("/records")
-def add_records(batch: RecordBatch, attempt: Calling) -> Stored:
+def add_records(batch: RecordBatch, attempt: Caller, session: Writing) -> Stored:
     """Records are facts: those of an attempt that was overtaken are stored too, and each is stored once."""
-    return Stored(stored=store_records(attempt, batch.records))
+    return Stored(stored=store_records(session, attempt, batch.records))
 
 
 @router.post("/renew")
-def renew(renewal: Renewal, attempt: Calling, settings: Config) -> RenewalAnswer:
-    cancel = attempt.renew(renewal, settings.lease_seconds)
+def renew(renewal: Renewal, attempt: Caller, session: Writing, settings: Settings) -> RenewalAnswer:
+    cancel = attempts.renew_lease(session, attempt, renewal, settings.lease_seconds)
     return RenewalAnswer(cancel=cancel, lease_seconds=settings.lease_seconds)
 
 
 @router.post("/schedules")
-def publish_schedule(publication: Publication, attempt: Calling) -> Schedule:
+def publish_schedule(publication: Publication, attempt: Caller, session: Writing) -> Schedule:
     """409 when `replaces` is not the current schedule any more."""
-    return publish(attempt, publication)
+    return publish(session, attempt, publication)
 
 
 @router.post("/outcomes", status_code=204)
-def conclude_workload(outcome: WorkloadOutcome, attempt: Calling) -> None:
-    attempt.conclude(outcome)
+def conclude_workload(outcome: WorkloadOutcome, attempt: Caller, session: Writing) -> None:
+    attempts.conclude_workload(session, attempt, outcome)
 
 
 @router.post("/result", status_code=204, dependencies=[Dispatching])
-def report_result(report: Report, attempt: Calling) -> None:
-    attempt.report(report)
+def report_result(report: Report, attempt: Caller, session: Writing) -> None:
+    attempts.report_result(session, attempt, report)

@@ -5,7 +5,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from tilewright import __version__
 from tilewright.contract.health import Health, Version
-from tilewright_service.dependencies import Counters, Reading
+from tilewright_service.dependencies import Metrics, Reading
 
 router = APIRouter(tags=["health"])
 
@@ -29,6 +29,6 @@ async def get_version() -> Version:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def get_metrics(metrics: Counters) -> Response:
+def get_metrics(metrics: Metrics) -> Response:
     """For Prometheus."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,8 +1,9 @@
 from fastapi import APIRouter
 
-from tilewright.contract import Host, Page
+from tilewright.contract.hosts import Host
+from tilewright.contract.pages import Page
 from tilewright.contract.workers import Worker
-from tilewright_service.dependencies import Paging, Reading, Workers
+from tilewright_service.dependencies import Engine, Paging, Reading
 from tilewright_service.pages import next_page
 from tilewright_service.store.hosts import host_page
 
@@ -17,6 +18,6 @@ def list_hosts(query: Paging, session: Reading) -> Page[Host]:
 
 
 @router.get("/workers")
-def list_workers(engine: Workers) -> Page[Worker]:
+def list_workers(engine: Engine) -> Page[Worker]:
     """Workers that are there now."""
     return Page(items=list(engine.capacity()))

@@ -2,10 +2,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from tilewright.contract import Job, JobRequest, JobState, Page, Record
+from tilewright.contract.jobs import Job, JobRequest, JobState
+from tilewright.contract.pages import Page
+from tilewright.contract.records import Record
 from tilewright_service.dependencies import Dispatching, JobId, PageQuery, Paging, Reading, Writing
-from tilewright_service.pages import next_page, raw_page, with_id
-from tilewright_service.store.jobs import Jobs
+from tilewright_service.pages import document_page, next_page
+from tilewright_service.store import endings
+from tilewright_service.store import jobs as store
 from tilewright_service.store.records import record_page
 from tilewright_service.store.submissions import submit
 from tilewright_service.strict_json import StrictRoute
@@ -27,30 +30,31 @@ def submit_job(
     submission = submit(session, request, idempotency_key)
     response.status_code = 201 if submission.is_new else 200
     response.headers["Location"] = f"/v1/jobs/{submission.job_id}"
-    return Jobs(session).get(submission.job_id)
+    return store.get_job(session, submission.job_id)
 
 
 @router.get("")
 def list_jobs(query: Annotated[JobQuery, Query()], session: Reading) -> Page[Job]:
     """Newest first."""
-    jobs = Jobs(session).page(query.state, query.cursor, query.limit)
+    jobs = store.job_page(session, query.state, query.cursor, query.limit)
     return Page(items=jobs, next=next_page("/v1/jobs", query, [job.id for job in jobs]))
 
 
 @router.get("/{job_id}")
 def get_job(job_id: JobId, session: Reading) -> Job:
-    return Jobs(session).get(job_id)
+    return store.get_job(session, job_id)
 
 
 @router.post("/{job_id}/cancel", dependencies=[Dispatching])
 def cancel_job(job_id: JobId, session: Writing) -> Job:
     """A running job ends within seconds, and keeps its records. To cancel a job that has ended changes nothing."""
-    return Jobs(session).cancel(job_id)
+    endings.cancel_job(session, job_id)
+    return store.get_job(session, job_id)
 
 
 @router.get("/{job_id}/records", response_model=Page[Record])
 def list_job_records(job_id: JobId, query: Paging, session: Reading) -> Response:
     """Oldest first."""
-    Jobs(session).row(job_id)
+    store.job_row(session, job_id)
     rows = record_page(session, query.after_id, query.limit, job_id=job_id)
-    return raw_page(f"/v1/jobs/{job_id}/records", query, [(row_id, with_id(text, row_id)) for row_id, text in rows])
+    return document_page(f"/v1/jobs/{job_id}/records", query, rows)

@@ -1,8 +1,8 @@
 from fastapi import APIRouter
 
-from tilewright.contract import Page
-from tilewright.contract.network import Network
-from tilewright.contract.networks import NETWORKS, network_workloads
+from tilewright.contract.networks import Network
+from tilewright.contract.pages import Page
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 

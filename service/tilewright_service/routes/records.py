@@ -3,10 +3,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from tilewright.contract import Page, Record
 from tilewright.contract.message import Sha256
+from tilewright.contract.pages import Page
+from tilewright.contract.records import Record
 from tilewright_service.dependencies import PageQuery, Reading
-from tilewright_service.pages import raw_page, with_id
+from tilewright_service.pages import document_page
 from tilewright_service.store.records import record_page
 
 router = APIRouter(prefix="/v1/records", tags=["records"])
@@ -20,4 +21,4 @@ class RecordQuery(PageQuery):
 def list_records(query: Annotated[RecordQuery, Query()], session: Reading) -> Response:
     """Oldest first, so that an export can go on where it stopped."""
     rows = record_page(session, query.after_id, query.limit, workload_id=query.workload_id)
-    return raw_page("/v1/records", query, [(row_id, with_id(text, row_id)) for row_id, text in rows])
+    return document_page("/v1/records", query, rows)

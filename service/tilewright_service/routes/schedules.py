@@ -1,4 +1,3 @@
-import json
 from functools import lru_cache
 from typing import Annotated
 
@@ -6,11 +5,14 @@ from fastapi import APIRouter, Header, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from tilewright.contract import Isa, Lookup, LookupResult, Page, Schedule, ScheduleDetail
 from tilewright.contract.message import Sha256
-from tilewright.contract.networks import NETWORKS, network_workloads
-from tilewright_service.dependencies import MAX_ID, PageQuery, Reading, Store
-from tilewright_service.pages import raw_page
+from tilewright.contract.pages import Page
+from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
+from tilewright.contract.target import Isa
+from tilewright.workloads.zoo import NETWORKS, network_workloads
+from tilewright_service.dependencies import MAX_ID, Database, PageQuery, Reading
+from tilewright_service.documents import join, with_fields
+from tilewright_service.pages import DocumentResponse, document_page
 from tilewright_service.store.schedules import look_up, schedule_page, schedule_row
 from tilewright_service.strict_json import StrictRoute
 
@@ -36,21 +38,20 @@ class ScheduleQuery(PageQuery):
 
 
 @router.get("", response_model=Page[Schedule])
-async def list_schedules(query: Annotated[ScheduleQuery, Query()], database: Store) -> Response:
+async def list_schedules(query: Annotated[ScheduleQuery, Query()], database: Database) -> Response:
     """Current schedules, oldest first."""
     rows = await database.look_up(
         lambda session: schedule_page(
             session, query.after_id, query.limit, query.workload_ids(), query.isa, query.threads, query.host_class
         )
     )
-    return raw_page("/v1/schedules", query, rows)
+    return document_page("/v1/schedules", query, rows)
 
 
 @router.post("/lookup", response_model=LookupResult)
 def look_up_schedules(lookup: Lookup, session: Reading) -> Response:
     """The fastest schedule of each workload, or null."""
-    items = ",".join(document or "null" for document in look_up(session, lookup))
-    return Response(f'{{"items":[{items}]}}', media_type="application/json")
+    return DocumentResponse(join(items=look_up(session, lookup)))
 
 
 @router.get("/{schedule_id}", response_model=ScheduleDetail, responses={304: {"description": "Not modified"}})
@@ -60,8 +61,7 @@ def get_schedule(schedule_id: ScheduleId, session: Reading, if_none_match: ETags
     headers = {"ETag": f'"schedule-{row.id}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    document = f'{row.document[:-1]},"script":{json.dumps(row.script)}}}'
-    return Response(document, headers=headers, media_type="application/json")
+    return DocumentResponse(with_fields(row.document, script=row.script), headers=headers)
 
 
 @lru_cache

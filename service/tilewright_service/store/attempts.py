@@ -1,175 +1,133 @@
-"""One run of a job on one worker, as the worker tells it. Only the newest attempt of a running job has authority."""
+"""One run of a job on one worker, as the worker tells it."""
 
-import hashlib
-import hmac
-import secrets
 from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tilewright.contract import (
+from tilewright.contract.attempts import (
     AttemptBrief,
-    AttemptFailed,
     BriefedWorkload,
+    Failed,
     Finished,
-    Host,
     Interrupted,
-    JobState,
     Renewal,
     Report,
     WorkloadOutcome,
 )
-from tilewright.contract.jobs import WorkloadState
-from tilewright.errors import InvalidRequest, StaleAttempt, Unauthorized
-from tilewright_service.store.endings import close_attempt, requeue
-from tilewright_service.store.events import tell
+from tilewright.contract.events import StartedData, StartedEvent, WorkloadDoneEvent, WorkloadStartedEvent
+from tilewright.contract.hosts import Host
+from tilewright.contract.jobs import JobState, WorkloadState
+from tilewright.contract.workers import AttemptKey
+from tilewright.errors import InvalidRequest
+from tilewright_service.store.authority import check_authority, lock_attempt, require_authority
+from tilewright_service.store.endings import close_attempt, end_job, requeue
+from tilewright_service.store.events import tell, tell_workload
 from tilewright_service.store.hosts import keep_host
 from tilewright_service.store.instant import now
-from tilewright_service.store.jobs import Jobs, end_job
+from tilewright_service.store.jobs import job_workload_row
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.workloads import parse_workload
 
 
-def new_token() -> str:
-    return f"tw_attempt_{secrets.token_urlsafe(32)}"
+def start_attempt(session: Session, key: AttemptKey, host: Host, lease_seconds: float) -> AttemptBrief:
+    """Safe to repeat."""
+    attempt, job = require_authority(session, key)
+    keep_host(session, host)
+    if attempt.started_at is None:
+        attempt.started_at = now()
+        job.started_at = job.started_at or attempt.started_at
+        data = StartedData(attempt=attempt.number, hostname=host.hostname, host_class=host.host_class)
+        tell(session, job.id, StartedEvent, data)
+    attempt.host_class = host.host_class
+    _extend_lease(attempt, lease_seconds)
+    return AttemptBrief(
+        target=job.target,
+        threads=job.threads,
+        lease_seconds=lease_seconds,
+        workloads=_open_workloads(session, job),
+    )
 
 
-def token_digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def renew_lease(session: Session, key: AttemptKey, renewal: Renewal, lease_seconds: float) -> bool:
+    """Whether the attempt has to stop because its job was cancelled."""
+    attempt, job = require_authority(session, key)
+    _extend_lease(attempt, lease_seconds)
+    if renewal.workload_id is not None:
+        _note_workload(session, job.id, renewal.workload_id)
+    return job.cancel_requested_at is not None
 
 
-def require_token(session: Session, job_id: int, number: int, token: str) -> AttemptRow:
-    """The attempt that this is the token of. Reads one row, and raises Unauthorized for any other token."""
-    row = session.get(AttemptRow, (job_id, number))
-    digest = row.token_sha256 if row else ""
-    if not hmac.compare_digest(digest, token_digest(token)) or row is None:
-        raise Unauthorized(f"this is not the token of attempt {number} of job {job_id}")
-    return row
+def conclude_workload(session: Session, key: AttemptKey, outcome: WorkloadOutcome) -> None:
+    """The search of one workload has ended. Safe to repeat."""
+    require_authority(session, key)
+    row = job_workload_row(session, key.job_id, outcome.workload_id)
+    is_repeated = row.state == WorkloadState.DONE
+    row.state = WorkloadState.DONE
+    row.seconds = (row.seconds or 0.0) + outcome.seconds if not is_repeated else row.seconds
+    row.stop_reason = outcome.stop_reason
+    row.schedule_id = _check_schedule(session, outcome) or row.schedule_id
+    session.flush()
+    if not is_repeated:
+        tell_workload(session, key.job_id, outcome.workload_id, WorkloadDoneEvent)
 
 
-class Attempt:
-    """An attempt that has shown its token. The row of its job stays locked until the transaction ends."""
+def report_result(session: Session, key: AttemptKey, report: Report) -> None:
+    """The attempt has ended. Safe to repeat."""
+    attempt, job = lock_attempt(session, key)
+    if attempt.outcome == report.outcome:
+        return
+    check_authority(attempt, job)
+    close_attempt(attempt, report.outcome, report.reason if isinstance(report, Failed) else None)
+    match report:
+        case Finished():
+            _finish_workloads(session, job)
+            end_job(session, job, JobState.FINISHED)
+        case _ if job.cancel_requested_at is not None:
+            end_job(session, job, JobState.CANCELLED, "cancelled on request")
+        case Interrupted():
+            requeue(session, job, "the attempt was interrupted")
+        case Failed(reason=reason):
+            end_job(session, job, JobState.FAILED, reason)
 
-    def __init__(self, session: Session, job_id: int, number: int, token: str) -> None:
-        self.row: AttemptRow = require_token(session, job_id, number, token)
-        self.session = session
-        self.job: JobRow = Jobs(session).row(job_id, lock=True)
 
-    @property
-    def has_authority(self) -> bool:
-        return self.row.is_open and self.row.number == self.job.attempt and self.job.state == JobState.RUNNING
+def _extend_lease(attempt: AttemptRow, seconds: float) -> None:
+    attempt.lease_expires_at = now() + timedelta(seconds=seconds)
 
-    def require_authority(self) -> None:
-        if self.has_authority:
-            return
-        if self.row.number != self.job.attempt:
-            raise StaleAttempt(f"job {self.job.id} is now at attempt {self.job.attempt}")
-        raise StaleAttempt(f"attempt {self.row.number} of job {self.job.id} has ended; the job is {self.job.state}")
 
-    def start(self, host: Host, lease_seconds: float) -> AttemptBrief:
-        self.require_authority()
-        keep_host(self.session, host)
-        if self.row.started_at is None:
-            self.row.started_at = now()
-            self.job.started_at = self.job.started_at or self.row.started_at
-            data = {"attempt": self.row.number, "hostname": host.hostname, "host_class": host.host_class}
-            tell(self.session, self.job.id, "started", data)
-        self.row.host_class = host.host_class
-        self._extend_lease(lease_seconds)
-        return AttemptBrief(
-            target=self.job.target,
-            threads=self.job.threads,
-            lease_seconds=lease_seconds,
-            workloads=self._open_workloads(),
-        )
+def _open_workloads(session: Session, job: JobRow) -> list[BriefedWorkload]:
+    rows = session.execute(
+        select(JobWorkloadRow, WorkloadRow.document)
+        .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
+        .where(JobWorkloadRow.job_id == job.id, JobWorkloadRow.state != WorkloadState.DONE)
+        .order_by(JobWorkloadRow.position)
+    )
+    return [
+        BriefedWorkload(workload=parse_workload(document), trials=max(job.trials - row.trials, 0), seconds=job.seconds)
+        for row, document in rows
+    ]
 
-    def renew(self, renewal: Renewal, lease_seconds: float) -> bool:
-        """Whether the attempt has to stop because its job was cancelled."""
-        self.require_authority()
-        self._extend_lease(lease_seconds)
-        if renewal.workload_id is not None:
-            self._note_workload(renewal.workload_id)
-        return self.job.cancel_requested_at is not None
 
-    def conclude(self, outcome: WorkloadOutcome) -> None:
-        """The search of one workload has ended."""
-        self.require_authority()
-        row = self.workload_row(outcome.workload_id)
-        is_repeated = row.state == WorkloadState.DONE
-        row.state = WorkloadState.DONE
-        row.seconds = (row.seconds or 0.0) + outcome.seconds if not is_repeated else row.seconds
-        row.stop_reason = outcome.stop_reason
-        row.schedule_id = self._checked_schedule(outcome) or row.schedule_id
-        self.session.flush()
-        if not is_repeated:
-            self.tell_workload("workload_done", outcome.workload_id)
+def _note_workload(session: Session, job_id: int, workload_id: str) -> None:
+    row = job_workload_row(session, job_id, workload_id)
+    if row.state == WorkloadState.QUEUED:
+        row.state = WorkloadState.RUNNING
+        session.flush()
+        tell_workload(session, job_id, workload_id, WorkloadStartedEvent)
 
-    def report(self, report: Report) -> None:
-        """The attempt has ended. Safe to repeat."""
-        if self.row.outcome == report.outcome:
-            return
-        self.require_authority()
-        close_attempt(self.row, report.outcome, report.reason if isinstance(report, AttemptFailed) else None)
-        match report:
-            case Finished():
-                self._finish()
-            case _ if self.job.cancel_requested_at is not None:
-                end_job(self.session, self.job, JobState.CANCELLED, "cancelled on request")
-            case Interrupted():
-                requeue(self.session, self.job, "the attempt was interrupted")
-            case AttemptFailed(reason=reason):
-                end_job(self.session, self.job, JobState.FAILED, reason.replace("\0", ""))
 
-    def workload_row(self, workload_id: str) -> JobWorkloadRow:
-        row = self.session.get(JobWorkloadRow, (self.job.id, workload_id))
-        if row is None:
-            raise InvalidRequest(f"workload {workload_id} is not part of job {self.job.id}")
-        return row
+def _check_schedule(session: Session, outcome: WorkloadOutcome) -> int | None:
+    if outcome.schedule_id is None:
+        return None
+    schedule = session.get(ScheduleRow, outcome.schedule_id)
+    if schedule is None or schedule.workload_id != outcome.workload_id:
+        raise InvalidRequest(f"schedule {outcome.schedule_id} is not one of workload {outcome.workload_id}")
+    return schedule.id
 
-    def tell_workload(self, kind: str, workload_id: str) -> None:
-        """An event with everything that is known of one workload of the job."""
-        workload = Jobs(self.session).workload(self.job.id, workload_id)
-        tell(self.session, self.job.id, kind, workload.model_dump(mode="json", exclude={"workload"}))
 
-    def _extend_lease(self, seconds: float) -> None:
-        self.row.lease_expires_at = now() + timedelta(seconds=seconds)
-
-    def _open_workloads(self) -> list[BriefedWorkload]:
-        rows = self.session.execute(
-            select(JobWorkloadRow, WorkloadRow.document)
-            .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
-            .where(JobWorkloadRow.job_id == self.job.id, JobWorkloadRow.state != WorkloadState.DONE)
-            .order_by(JobWorkloadRow.position)
-        )
-        return [
-            BriefedWorkload(
-                workload=parse_workload(document),
-                trials=max(self.job.trials - row.trials, 0),
-                seconds=self.job.seconds,
-            )
-            for row, document in rows
-        ]
-
-    def _note_workload(self, workload_id: str) -> None:
-        row = self.workload_row(workload_id)
-        if row.state == WorkloadState.QUEUED:
-            row.state = WorkloadState.RUNNING
-            self.session.flush()
-            self.tell_workload("workload_started", workload_id)
-
-    def _checked_schedule(self, outcome: WorkloadOutcome) -> int | None:
-        if outcome.schedule_id is None:
-            return None
-        schedule = self.session.get(ScheduleRow, outcome.schedule_id)
-        if schedule is None or schedule.workload_id != outcome.workload_id:
-            raise InvalidRequest(f"schedule {outcome.schedule_id} is not one of workload {outcome.workload_id}")
-        return schedule.id
-
-    def _finish(self) -> None:
-        self.session.execute(
-            update(JobWorkloadRow)
-            .where(JobWorkloadRow.job_id == self.job.id, JobWorkloadRow.state != WorkloadState.DONE)
-            .values(state=WorkloadState.DONE, stop_reason="the attempt ended without an outcome for it")
-        )
-        end_job(self.session, self.job, JobState.FINISHED)
+def _finish_workloads(session: Session, job: JobRow) -> None:
+    session.execute(
+        update(JobWorkloadRow)
+        .where(JobWorkloadRow.job_id == job.id, JobWorkloadRow.state != WorkloadState.DONE)
+        .values(state=WorkloadState.DONE, stop_reason="the attempt ended without an outcome for it")
+    )

@@ -1,30 +1,40 @@
 """What happened to a job, in order."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tilewright.contract import Event
+from tilewright.contract.events import AnyEvent, EventFields, event_class, kind_of
+from tilewright.contract.jobs import WorkloadProgress
+from tilewright.contract.message import Message
 from tilewright_service.store.instant import now
+from tilewright_service.store.jobs import job_workload
 from tilewright_service.store.tables import EventRow
 
-FINAL_EVENTS = ("finished", "failed", "cancelled")
+Data = TypeVar("Data", bound=Message)
 
 
-def tell(session: Session, job_id: int, kind: str, data: Mapping[str, Any] | None = None) -> None:
+def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
     """Add an event to the story of a job."""
-    session.add(EventRow(job_id=job_id, type=kind, data=json.dumps(data or {}), created_at=now()))
+    session.add(EventRow(job_id=job_id, type=kind_of(event), data=data.model_dump_json(), created_at=now()))
 
 
-def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[Event]:
+def tell_workload(session: Session, job_id: int, workload_id: str, event: type[EventFields[WorkloadProgress]]) -> None:
+    """With all that is known of one workload of the job."""
+    known = job_workload(session, job_id, workload_id)
+    tell(session, job_id, event, WorkloadProgress(**known.model_dump(exclude={"workload"})))
+
+
+def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:
     question = (
         select(EventRow).where(EventRow.job_id == job_id, EventRow.id > last_id).order_by(EventRow.id).limit(limit)
     )
     return [_event(row) for row in session.scalars(question)]
 
 
-def _event(row: EventRow) -> Event:
-    return Event(id=row.id, job_id=row.job_id, type=row.type, data=json.loads(row.data), created_at=row.created_at)
+def _event(row: EventRow) -> AnyEvent:
+    return event_class(row.type)(
+        id=row.id, job_id=row.job_id, type=row.type, data=json.loads(row.data), created_at=row.created_at
+    )

@@ -3,7 +3,8 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tilewright.contract import Host
+from tilewright.contract.hosts import Host
+from tilewright_service.documents import document_of
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import HostRow
 from tilewright_service.store.upsert import insert
@@ -13,7 +14,7 @@ def keep_host(session: Session, host: Host) -> None:
     row = {
         "host_class": host.host_class,
         "hostname": host.hostname,
-        "document": host.model_dump_json(),
+        "document": document_of(host),
         "seen_at": now(),
     }
     statement = insert(session, HostRow).values(row)

@@ -3,84 +3,75 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from tilewright.contract import Job, JobState, JobWorkload, Progress
-from tilewright.contract.jobs import WorkloadState
-from tilewright.errors import NotFound
-from tilewright_service.store.events import tell
+from tilewright.contract.jobs import Job, JobState, JobWorkload, Progress, WorkloadState
+from tilewright.errors import InvalidRequest, NotFound
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.workloads import gmacs, parse_workload
 
 
-class Jobs:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+def get_job(session: Session, job_id: int) -> Job:
+    return _as_jobs(session, [job_row(session, job_id)])[0]
 
-    def get(self, job_id: int) -> Job:
-        return self._documents([self.row(job_id)])[0]
 
-    def row(self, job_id: int, lock: bool = False) -> JobRow:
-        row = self._session.get(JobRow, job_id, with_for_update=True if lock else None)
-        if row is None:
-            raise NotFound(f"there is no job {job_id}")
-        return row
+def job_page(session: Session, state: JobState | None, before_id: int | None, limit: int) -> list[Job]:
+    """Newest first."""
+    question = select(JobRow).order_by(JobRow.id.desc()).limit(limit)
+    if state is not None:
+        question = question.where(JobRow.state == state)
+    if before_id is not None:
+        question = question.where(JobRow.id < before_id)
+    return _as_jobs(session, session.scalars(question).all())
 
-    def page(self, state: JobState | None, before_id: int | None, limit: int) -> list[Job]:
-        """Newest first."""
-        question = select(JobRow).order_by(JobRow.id.desc()).limit(limit)
-        if state is not None:
-            question = question.where(JobRow.state == state)
-        if before_id is not None:
-            question = question.where(JobRow.id < before_id)
-        return self._documents(self._session.scalars(question).all())
 
-    def cancel(self, job_id: int) -> Job:
-        """A queued job is cancelled at once; a running one when its attempt has stopped. A final one stays as it is."""
-        job = self.row(job_id, lock=True)
-        if job.state == JobState.QUEUED:
-            end_job(self._session, job, JobState.CANCELLED, "cancelled before it ran")
-        elif job.state == JobState.RUNNING and job.cancel_requested_at is None:
-            job.cancel_requested_at = now()
-        self._session.flush()
-        return self.get(job_id)
+def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
+    """Raises NotFound. A row that is locked stays so until the transaction ends."""
+    row = session.get(JobRow, job_id, with_for_update=True if lock else None)
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return row
 
-    def workload(self, job_id: int, workload_id: str) -> JobWorkload:
-        question = self._workloads([job_id]).where(JobWorkloadRow.workload_id == workload_id)
-        return _job_workload(*self._session.execute(question).one())
 
-    def _documents(self, jobs: Sequence[JobRow]) -> list[Job]:
-        workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}
-        for row in self._session.execute(self._workloads(list(workloads))):
-            workloads[row.JobWorkloadRow.job_id].append(_job_workload(*row))
-        return [_job(job, workloads[job.id]) for job in jobs]
+def job_workload(session: Session, job_id: int, workload_id: str) -> JobWorkload:
+    question = _select_workloads([job_id]).where(JobWorkloadRow.workload_id == workload_id)
+    return _as_job_workload(*session.execute(question).one())
 
-    def _workloads(self, job_ids: list[int]) -> Any:
-        return (
-            select(
-                JobWorkloadRow,
-                WorkloadRow.document,
-                ScheduleRow.latency_us,
-                ScheduleRow.share_of_peak,
-                ScheduleRow.speedup_over_default,
-            )
-            .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
-            .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
-            .where(JobWorkloadRow.job_id.in_(job_ids))
-            .order_by(JobWorkloadRow.job_id, JobWorkloadRow.position)
+
+def job_workload_row(session: Session, job_id: int, workload_id: str) -> JobWorkloadRow:
+    """Raises InvalidRequest."""
+    row = session.get(JobWorkloadRow, (job_id, workload_id))
+    if row is None:
+        raise InvalidRequest(f"workload {workload_id} is not part of job {job_id}")
+    return row
+
+
+def _as_jobs(session: Session, jobs: Sequence[JobRow]) -> list[Job]:
+    workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}
+    for row in session.execute(_select_workloads(list(workloads))):
+        workloads[row.JobWorkloadRow.job_id].append(_as_job_workload(*row))
+    return [_as_job(job, workloads[job.id]) for job in jobs]
+
+
+def _select_workloads(job_ids: list[int]) -> Select[Any, Any, Any, Any, Any]:
+    return (
+        select(
+            JobWorkloadRow,
+            WorkloadRow.document,
+            ScheduleRow.latency_us,
+            ScheduleRow.share_of_peak,
+            ScheduleRow.speedup_over_default,
         )
+        .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
+        .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
+        .where(JobWorkloadRow.job_id.in_(job_ids))
+        .order_by(JobWorkloadRow.job_id, JobWorkloadRow.position)
+    )
 
 
-def end_job(session: Session, job: JobRow, state: JobState, reason: str | None = None) -> None:
-    job.state = state
-    job.reason = reason
-    job.finished_at = now()
-    tell(session, job.id, str(state), {"reason": reason})
-
-
-def _job(row: JobRow, workloads: list[JobWorkload]) -> Job:
+def _as_job(row: JobRow, workloads: list[JobWorkload]) -> Job:
     return Job(
         id=row.id,
         state=JobState(row.state),
@@ -123,7 +114,7 @@ def _seconds_left(job: JobRow, trials: int, trials_left: int, workloads_left: in
     return estimate if job.seconds is None else min(estimate, job.seconds * workloads_left)
 
 
-def _job_workload(
+def _as_job_workload(
     row: JobWorkloadRow,
     document: str,
     published_latency_us: float | None,

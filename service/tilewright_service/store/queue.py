@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from tilewright.contract import JobState
-from tilewright_service.store.attempts import new_token, token_digest
+from tilewright.contract.jobs import JobState
+from tilewright_service.store.authority import new_token, token_digest
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import AttemptRow, JobRow
 

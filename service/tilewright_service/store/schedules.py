@@ -7,30 +7,41 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tilewright.contract import Isa, Lookup, Publication, Schedule
+from tilewright.contract.attempts import Publication
+from tilewright.contract.events import ScheduleEvent
+from tilewright.contract.schedules import Lookup, Schedule
+from tilewright.contract.target import Isa
+from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest, NotFound, ScheduleChanged
-from tilewright_service.store.attempts import Attempt
+from tilewright_service.documents import Document, document_of
+from tilewright_service.store.authority import require_authority
+from tilewright_service.store.events import tell_workload
 from tilewright_service.store.instant import now
+from tilewright_service.store.jobs import job_workload_row
 from tilewright_service.store.tables import ScheduleRow, WorkloadRow
 from tilewright_service.store.workloads import gmacs, parse_workload
 
 
-def publish(attempt: Attempt, publication: Publication) -> Schedule:
+def publish(session: Session, key: AttemptKey, publication: Publication) -> Schedule:
     """Replace the incumbent, provided it is still the one that the candidate was compared with. Safe to repeat."""
-    attempt.require_authority()
-    _check(attempt, publication)
-    published = _published_before(attempt, publication)
+    _, job = require_authority(session, key)
+    workload = job_workload_row(session, job.id, publication.workload_id)
+    if publication.target.threads != job.threads or job.target not in ("auto", publication.target.isa):
+        raise InvalidRequest(f"the schedule is for another target than job {job.id} asks for")
+    published = _published_before(session, key, publication)
     if published is not None:
         return published
-    _retire(attempt.session, publication)
-    schedule = _insert(attempt.session, attempt, publication)
-    attempt.workload_row(publication.workload_id).schedule_id = schedule.id
-    attempt.session.flush()
-    attempt.tell_workload("schedule", publication.workload_id)
+    _retire(session, publication)
+    schedule = _insert(session, key, publication)
+    workload.schedule_id = schedule.id
+    session.flush()
+    tell_workload(session, job.id, publication.workload_id, ScheduleEvent)
     return schedule
 
 
-def current_schedule(session: Session, workload_id: str, isa: Isa, threads: int, host_class: str | None) -> str | None:
+def current_schedule(
+    session: Session, workload_id: str, isa: Isa, threads: int, host_class: str | None
+) -> Document | None:
     """The document of the current schedule."""
     return session.scalar(
         select(ScheduleRow.document).where(
@@ -43,7 +54,7 @@ def current_schedule(session: Session, workload_id: str, isa: Isa, threads: int,
     )
 
 
-def look_up(session: Session, lookup: Lookup) -> list[str | None]:
+def look_up(session: Session, lookup: Lookup) -> list[Document | None]:
     """The document of the fastest schedule of each workload, in the order of the question."""
     ids = [workload.id for workload in lookup.workloads]
     question = select(ScheduleRow.workload_id, ScheduleRow.document).where(
@@ -67,7 +78,7 @@ def schedule_page(
     isa: Isa | None = None,
     threads: int | None = None,
     host_class: str | None = None,
-) -> list[tuple[int, str]]:
+) -> list[tuple[int, Document]]:
     """Ids and documents of current schedules, oldest first."""
     question = select(ScheduleRow.id, ScheduleRow.document).where(ScheduleRow.is_current)
     if after_id:
@@ -87,21 +98,14 @@ def schedule_row(session: Session, schedule_id: int) -> ScheduleRow:
     return row
 
 
-def _check(attempt: Attempt, publication: Publication) -> None:
-    attempt.workload_row(publication.workload_id)
-    target, job = publication.target, attempt.job
-    if target.threads != job.threads or job.target not in ("auto", target.isa):
-        raise InvalidRequest(f"the schedule is for another target than job {job.id} asks for")
-
-
-def _published_before(attempt: Attempt, publication: Publication) -> Schedule | None:
-    document = attempt.session.scalar(
+def _published_before(session: Session, key: AttemptKey, publication: Publication) -> Schedule | None:
+    document = session.scalar(
         select(ScheduleRow.document).where(
-            *_slot(publication),
+            *_is_comparable(publication),
             ScheduleRow.is_current,
             ScheduleRow.candidate == publication.candidate,
-            ScheduleRow.job_id == attempt.job.id,
-            ScheduleRow.attempt == attempt.row.number,
+            ScheduleRow.job_id == key.job_id,
+            ScheduleRow.attempt == key.attempt,
             ScheduleRow.latency_us == publication.latency_us,
         )
     )
@@ -109,13 +113,13 @@ def _published_before(attempt: Attempt, publication: Publication) -> Schedule | 
 
 
 def _retire(session: Session, publication: Publication) -> None:
-    incumbent_id = session.scalar(select(ScheduleRow.id).where(*_slot(publication), ScheduleRow.is_current))
+    incumbent_id = session.scalar(select(ScheduleRow.id).where(*_is_comparable(publication), ScheduleRow.is_current))
     if incumbent_id != publication.replaces:
         raise ScheduleChanged(f"the current schedule is {incumbent_id}, not {publication.replaces}: compare with it")
     session.execute(update(ScheduleRow).where(ScheduleRow.id == incumbent_id).values(is_current=False))
 
 
-def _slot(publication: Publication) -> tuple[Any, ...]:
+def _is_comparable(publication: Publication) -> tuple[Any, ...]:
     return (
         ScheduleRow.workload_id == publication.workload_id,
         ScheduleRow.isa == publication.target.isa,
@@ -124,7 +128,7 @@ def _slot(publication: Publication) -> tuple[Any, ...]:
     )
 
 
-def _insert(session: Session, attempt: Attempt, publication: Publication) -> Schedule:
+def _insert(session: Session, key: AttemptKey, publication: Publication) -> Schedule:
     row = ScheduleRow(
         workload_id=publication.workload_id,
         isa=publication.target.isa,
@@ -133,9 +137,9 @@ def _insert(session: Session, attempt: Attempt, publication: Publication) -> Sch
         candidate=publication.candidate,
         is_current=True,
         latency_us=publication.latency_us,
-        job_id=attempt.job.id,
-        attempt=attempt.row.number,
-        document="",
+        job_id=key.job_id,
+        attempt=key.attempt,
+        document=Document("{}"),
         script=publication.script.replace("\0", ""),
     )
     session.add(row)
@@ -146,7 +150,7 @@ def _insert(session: Session, attempt: Attempt, publication: Publication) -> Sch
     schedule = _schedule(session, row.id, publication)
     row.share_of_peak = schedule.share_of_peak
     row.speedup_over_default = schedule.speedup_over_default
-    row.document = schedule.model_dump_json()
+    row.document = document_of(schedule)
     return schedule
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, case, or_, select
 from sqlalchemy.orm import Session
 
-from tilewright.contract import JobRequest, JobState, Workload
-from tilewright.contract.jobs import WorkloadState
-from tilewright.contract.networks import network_workloads
+from tilewright.contract.events import QueuedData, QueuedEvent
+from tilewright.contract.jobs import JobRequest, JobState, WorkloadState
+from tilewright.contract.workload import Workload
 from tilewright.errors import IdempotencyConflict
+from tilewright.workloads.zoo import network_workloads
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow
@@ -110,7 +111,7 @@ def _create(session: Session, request: JobRequest, digest: str, workloads: list[
         )
         for position, (workload, occurrences) in enumerate(workloads)
     )
-    tell(session, job.id, "queued", {"workloads": len(workloads)})
+    tell(session, job.id, QueuedEvent, QueuedData(workloads=len(workloads)))
     session.flush()
     return job.id
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tilewright_service.documents import Document
 from tilewright_service.store.instant import Instant
 
 # SQLite numbers rows by itself only in a column that is declared exactly INTEGER PRIMARY KEY.
@@ -28,7 +29,7 @@ class WorkloadRow(Table):
     __tablename__ = "workloads"
 
     id: Mapped[str] = mapped_column(HexDigest, primary_key=True)
-    document: Mapped[str] = mapped_column(Text)
+    document: Mapped[Document] = mapped_column(Text)
 
 
 class JobRow(Table):
@@ -51,7 +52,7 @@ class JobRow(Table):
     seconds: Mapped[float | None] = mapped_column(Double)
     priority: Mapped[int]
     attempt: Mapped[int] = mapped_column(default=0)
-    barren_attempts: Mapped[int] = mapped_column(default=0)
+    attempts_without_progress: Mapped[int] = mapped_column(default=0)
     """Attempts in a row that ended without a new record."""
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -113,7 +114,7 @@ class RecordRow(Table):
     state: Mapped[str] = mapped_column(String(16))
     latency_us: Mapped[float | None] = mapped_column(Double)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
-    document: Mapped[str] = mapped_column(Text)
+    document: Mapped[Document] = mapped_column(Text)
     """A `NewRecord`."""
 
 
@@ -147,7 +148,7 @@ class ScheduleRow(Table):
     speedup_over_default: Mapped[float | None] = mapped_column(Double)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     attempt: Mapped[int]
-    document: Mapped[str] = mapped_column(Text)
+    document: Mapped[Document] = mapped_column(Text)
     """A `Schedule`."""
     script: Mapped[str] = mapped_column(Text)
 
@@ -170,7 +171,7 @@ class HostRow(Table):
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     host_class: Mapped[str] = mapped_column(Name)
     hostname: Mapped[str] = mapped_column(String(255))
-    document: Mapped[str] = mapped_column(Text)
+    document: Mapped[Document] = mapped_column(Text)
     """A `Host`."""
     seen_at: Mapped[datetime] = mapped_column(Instant)
 

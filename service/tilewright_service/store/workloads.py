@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
-from tilewright.contract import Workload
+from tilewright.contract.workload import Workload
 from tilewright_service.store.tables import WorkloadRow
 from tilewright_service.store.upsert import insert
 

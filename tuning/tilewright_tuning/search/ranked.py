@@ -8,10 +8,10 @@ import numpy as np
 
 from tilewright.contract.attempts import History, KnownRecord
 from tilewright.contract.candidates import Candidate, Choice
-from tilewright.contract.neighbourhood import distance, place_of
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule
+from tilewright.workloads.similarity import distance, position_of
 from tilewright_kernels.conv2d.numerics import Array
 from tilewright_kernels.conv2d.spaces import StructuredSpace
 from tilewright_tuning.search.cost_model import CostModel
@@ -64,9 +64,9 @@ class RankedSearch:
             self._model.add(self._features[choice], latency_us)
 
     def _add_transferred(self, samples: list[TransferSamples]) -> None:
-        here = place_of(self._workload)
+        here = position_of(self._workload)
         for each in samples:
-            weight = TRANSFER_WEIGHT / (1 + distance(here, place_of(each.workload))) ** 2
+            weight = TRANSFER_WEIGHT / (1 + distance(here, position_of(each.workload))) ** 2
             self._model.add_transferred(self._features_of(each.workload, each.choices), each.latencies_us, weight)
 
     def _select_first(self, samples: list[TransferSamples]) -> list[int]:

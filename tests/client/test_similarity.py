@@ -1,7 +1,7 @@
 from typing import Any
 
-from tilewright.contract import Workload
-from tilewright.contract.neighbourhood import distance, place_of
+from tilewright.contract.workload import Workload
+from tilewright.workloads.similarity import distance, position_of
 
 LAYER = Workload(
     batch=1, in_channels=64, height=56, width=56, out_channels=64, kernel_size=(3, 3), padding=(1, 1, 1, 1)
@@ -10,7 +10,7 @@ LAYER = Workload(
 
 def apart(**changes: Any) -> float:
     other = Workload.model_validate(LAYER.model_dump() | changes)
-    there, back = distance(place_of(LAYER), place_of(other)), distance(place_of(other), place_of(LAYER))
+    there, back = distance(position_of(LAYER), position_of(other)), distance(position_of(other), position_of(LAYER))
     assert there == back
     return there
 

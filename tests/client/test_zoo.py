@@ -1,7 +1,7 @@
 import pytest
 
-from tilewright.contract.networks import NETWORKS, network_workloads
 from tilewright.errors import InvalidRequest, UnknownNetwork
+from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 
 @pytest.mark.parametrize(

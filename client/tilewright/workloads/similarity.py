@@ -10,7 +10,7 @@ UNLIKE = 2.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where a workload lies among all."""
 
     sizes: tuple[float, ...]
@@ -18,7 +18,7 @@ class Place:
     kinds: tuple[object, ...]
 
 
-def place_of(workload: Workload) -> Place:
+def position_of(workload: Workload) -> Position:
     sizes = (
         workload.batch,
         workload.in_channels // workload.groups,
@@ -32,10 +32,10 @@ def place_of(workload: Workload) -> Place:
         *workload.dilation,
     )
     kinds = (workload.data_dtype, workload.out_dtype, workload.layout, workload.residual)
-    return Place(tuple(map(log2, sizes)), kinds)
+    return Position(tuple(map(log2, sizes)), kinds)
 
 
-def distance(one: Place, other: Place) -> float:
-    """0 for equal places, and 1 for each size that doubles."""
-    octaves = sum(abs(size - other_size) for size, other_size in zip(one.sizes, other.sizes, strict=True))
-    return octaves + UNLIKE * sum(kind != other_kind for kind, other_kind in zip(one.kinds, other.kinds, strict=True))
+def distance(one: Position, other: Position) -> float:
+    """0 for equal positions, and 1 for each size that doubles."""
+    octaves = sum(abs(here - there) for here, there in zip(one.sizes, other.sizes, strict=True))
+    return octaves + UNLIKE * sum(here != there for here, there in zip(one.kinds, other.kinds, strict=True))

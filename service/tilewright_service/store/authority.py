@@ -1,0 +1,49 @@
+"""Who may change a job: its newest attempt, as long as that has not ended. The attempt number is a fencing token."""
+
+import hashlib
+import hmac
+import secrets
+
+from sqlalchemy.orm import Session
+
+from tilewright.contract.jobs import JobState
+from tilewright.contract.workers import AttemptKey
+from tilewright.errors import StaleAttempt, Unauthorized
+from tilewright_service.store.jobs import job_row
+from tilewright_service.store.tables import AttemptRow, JobRow
+
+
+def new_token() -> str:
+    return f"tw_attempt_{secrets.token_urlsafe(32)}"
+
+
+def token_digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def require_token(session: Session, key: AttemptKey, token: str) -> None:
+    """Reads one row, and raises Unauthorized for any token but that of the attempt."""
+    row = session.get(AttemptRow, (key.job_id, key.attempt))
+    digest = row.token_sha256 if row else ""
+    if not hmac.compare_digest(digest, token_digest(token)):
+        raise Unauthorized(f"this is not the token of attempt {key.attempt} of job {key.job_id}")
+
+
+def lock_attempt(session: Session, key: AttemptKey) -> tuple[AttemptRow, JobRow]:
+    """An attempt, whatever became of it, and its job, whose row stays locked until the transaction ends."""
+    job = job_row(session, key.job_id, lock=True)
+    return session.get_one(AttemptRow, (key.job_id, key.attempt)), job
+
+
+def require_authority(session: Session, key: AttemptKey) -> tuple[AttemptRow, JobRow]:
+    """As `lock_attempt`. Raises StaleAttempt unless the attempt is the newest of its job, and open."""
+    attempt, job = lock_attempt(session, key)
+    check_authority(attempt, job)
+    return attempt, job
+
+
+def check_authority(attempt: AttemptRow, job: JobRow) -> None:
+    if attempt.number != job.attempt:
+        raise StaleAttempt(f"job {job.id} is now at attempt {job.attempt}")
+    if not attempt.is_open or job.state != JobState.RUNNING:
+        raise StaleAttempt(f"attempt {attempt.number} of job {job.id} has ended; the job is {job.state}")
