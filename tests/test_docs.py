@@ -54,7 +54,7 @@ def test_every_decision_that_code_names_exists() -> None:
 
 
 def test_the_page_of_benchmarks_is_what_the_report_makes_of_the_results(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, ROOT / "bench" / "report.py", "--docs", tmp_path], check=True)
+    subprocess.run([sys.executable, "-m", "bench.report", "--docs", tmp_path], cwd=ROOT, check=True)
     written = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert "benchmarks.md" in written
     assert [name for name, text in written.items() if text != (ROOT / "docs" / name).read_text()] == []
