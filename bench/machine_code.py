@@ -25,7 +25,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import Quantization
 from tilewright_kernels.conv2d.space import Space, StructuredSpace
 from tilewright_kernels.conv2d.spaces import space_of
-from tilewright_kernels.isa.proof import assembly
+from tilewright_kernels.isa.instruction_count import assembly
 from tilewright_kernels.runtime.build import build, default_candidate
 
 ISAS = (Isa.AVX512_VNNI, Isa.AVX_VNNI, Isa.AVX2)

@@ -35,9 +35,9 @@ from tvm.script import tirx as T  # noqa: N812
 
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
-from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.intrinsics import multiply_add
 from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.isa.paths import PATHS
 
 ISA = Isa.AVX512_VNNI
 INTRINSIC = "bench_dot_16x4_vnni"
@@ -175,7 +175,7 @@ def dot_description() -> Any:
 
 
 def dot_implementation() -> Any:
-    dot = DOTS[ISA]
+    dot = PATHS[ISA].dot
 
     def broadcast(data: Any) -> Any:
         together = T.reinterpret(data.vload([0], "uint8x4"), dtype="int32")

@@ -17,6 +17,11 @@ FORBIDDEN = {
         "import tilewright_kernels.isa.llvm",
     ),
     "choices import NumPy": ("kernels/tilewright_kernels/conv2d/tiling.py", "import numpy"),
+    "a cost expectation imports TVM": ("kernels/tilewright_kernels/conv2d/grouped/cost.py", "import tvm"),
+    "schedules know a kind": (
+        "kernels/tilewright_kernels/schedule/stage.py",
+        "import tilewright_kernels.conv2d.dense.space",
+    ),
     "a kind imports another": (
         "kernels/tilewright_kernels/conv2d/dense/choices.py",
         "import tilewright_kernels.conv2d.grouped.choices",

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from tilewright.contract.target import MACHINES
+
 MARKS = {"kernels": "apache-tvm", "worker": "xgboost-cpu", "service": "fastapi", "compare": "onnxruntime"}
 """What only an installation with this part has."""
 
@@ -63,9 +65,9 @@ def check_python() -> Check:
 
 
 def check_machine() -> Check:
-    ok = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+    ok = platform.system() == "Linux" and platform.machine() in MACHINES
     detail = f"{platform.system()} {platform.machine()}"
-    return Check("machine", ok, detail, None if ok else "kernels are made for Linux on x86-64")
+    return Check("machine", ok, detail, None if ok else f"kernels are made for Linux on {', '.join(MACHINES)}")
 
 
 def check_packages() -> Iterator[Check]:

@@ -15,7 +15,8 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_comparison.peer_process import OURS, Latency, PeerProcess
 from tilewright_comparison.peers import CannotRestrict, environment
-from tilewright_kernels.conv2d.numerics import Array, as_nhwc
+from tilewright_kernels.conv2d.numerics import Array
+from tilewright_kernels.layouts.arrays import as_nhwc
 from tilewright_tuning.child_process import CallFailed
 from tilewright_tuning.test_inputs import exact_values, random_data, typical_values
 

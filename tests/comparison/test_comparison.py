@@ -15,6 +15,7 @@ import pytest
 from tilewright.contract.target import ISAS, Isa, Target
 from tilewright_comparison.comparison import Agreement, Comparison, agreement, calm_rounds
 from tilewright_comparison.peer_process import Latency
+from tilewright_comparison.peers import ONEDNN_ISA, CannotRestrict, environment
 from tilewright_tuning.child_process import CallFailed
 
 from ..tuning.examples import DENSE, TARGET, does_not_apply, good_candidate
@@ -112,6 +113,14 @@ def test_stopped_processes_end_with_the_process_that_started_them() -> None:
         parent.send_signal(signal.SIGKILL)
     gone, _ = psutil.wait_procs([stopped], timeout=10)
     assert gone
+
+
+def test_onednn_is_left_out_on_a_path_that_it_has_no_known_name_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    weakest = Target(isa=ISAS[-1])
+    assert environment("onednn", weakest)["ONEDNN_MAX_CPU_ISA"] == ONEDNN_ISA[ISAS[-1]]
+    monkeypatch.delitem(ONEDNN_ISA, ISAS[-1])
+    with pytest.raises(CannotRestrict, match=f"ONEDNN_ISA does not say .* {ISAS[-1]}"):
+        environment("onednn", weakest)
 
 
 def test_rounds_in_which_a_process_waited_for_a_core_do_not_count() -> None:

@@ -15,9 +15,8 @@ from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.spaces import SPACES, GenericSpace, StructuredSpace, space_named, space_of
-from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.llvm import llvm_target
-from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.isa.paths import PATHS, host_isas
 from tilewright_kernels.runtime.build import compile_schedule, definition, scheduled, trace_of
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.verification import GuardedOutput
@@ -139,7 +138,7 @@ def test_every_choice_of_a_register_tile_is_exact(workload: Workload) -> None:
         np.testing.assert_array_equal(case.run(Kernel(workload, TARGET, candidate)), expected, err_msg=str(choice))
 
 
-@pytest.mark.parametrize("isa", [isa for isa in host_isas() if DOTS[isa].has_bytes])
+@pytest.mark.parametrize("isa", [isa for isa in host_isas() if PATHS[isa].dot.multiplies_bytes])
 @pytest.mark.parametrize("workload", list(DEPTHWISE_TO_BYTES.values()), ids=list(DEPTHWISE_TO_BYTES))
 def test_every_depthwise_choice_is_exact_and_stays_inside_its_output(workload: Workload, isa: Isa) -> None:
     target = Target(isa=isa)
@@ -231,7 +230,7 @@ def test_two_threads_give_the_same_result_as_one(workload: Workload) -> None:
 
 
 @pytest.mark.parametrize("out_dtype", ["uint8", "int8"])
-@pytest.mark.parametrize("isa", [isa for isa in host_isas() if DOTS[isa].lanes == 8])
+@pytest.mark.parametrize("isa", [isa for isa in host_isas() if PATHS[isa].dot.lanes == 8])
 def test_every_choice_that_packs_vectors_of_eight_is_exact(isa: Isa, out_dtype: Any) -> None:
     workload = Workload(
         batch=1, in_channels=12, height=4, width=4, out_channels=32, kernel_size=(1, 1), out_dtype=out_dtype

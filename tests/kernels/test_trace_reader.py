@@ -60,6 +60,7 @@ def test_a_schedule_changes_nothing_for_the_next_one_of_its_workload() -> None:
 ODD: dict[str, Any] = {
     "a decision without its instruction, which would end the process": [[], [[5, 1]]],
     "an unknown instruction": [[["Tensorize", ["b0"], ["dot", True], []]], []],
+    "a cache elsewhere": [[BLOCK, ["CacheWrite", ["b0", []], [0, "shared"], ["b1"]]], []],
     "code to be run when it is loaded": [[BLOCK, ["Annotate", ["b0", '"code"'], ["pragma_import_llvm"], []]], []],
     "an annotation with what it cannot be": [
         [BLOCK, ["Annotate", ["b0", 2**31 + 1], ["pragma_unroll_explicit"], []]],

@@ -8,8 +8,7 @@ import pytest
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.dense.choices import loops_of
-from tilewright_kernels.isa.dots import DOTS
-from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.isa.paths import PATHS, host_isas
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning import verification
 
@@ -26,13 +25,13 @@ def like_small(**fields: Any) -> Workload:
 
 
 def sums(isa: Isa, **fields: Any) -> int:
-    return loops_of(like_small(**fields), DOTS[isa]).parts
+    return loops_of(like_small(**fields), PATHS[isa].dot).splits
 
 
 def test_an_output_is_two_sums_only_where_registers_are_few_and_columns_do_not_fill_them() -> None:
     assert sums(Isa.AVX_VNNI) == 2
     assert sums(Isa.AVX_VNNI, width=8) == 1
-    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one quad cannot be cut in two"
+    assert sums(Isa.AVX_VNNI, in_channels=4) == 1, "one k_group cannot be cut in two"
     assert sums(Isa.AVX512_VNNI) == 1
     assert sums(Isa.AVX2) == 1
 

@@ -23,12 +23,12 @@ from tilewright.contract.attempts import (
 from tilewright.contract.candidates import Choice, candidate_fields
 from tilewright.contract.hosts import Host
 from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
-from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright.contract.target import Isa, Target
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
-PROOF = Proof(
+PROOF = InstructionCount(
     instruction="pmaddwd",
     register_bits=128,
     dot_products=4,

@@ -2,7 +2,7 @@ from pydantic import TypeAdapter
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Failed, Finished, RecordBatch, Renewal, Start, WorkloadOutcome
-from tilewright.contract.events import EVENTS, Event
+from tilewright.contract.events import EVENTS, CancelledEvent, Event, FailedEvent
 
 from .in_thread import ServiceInThread
 from .stand_in import HOST, invented_publication, invented_record
@@ -67,8 +67,8 @@ def test_every_kind_of_event_is_told_and_each_is_as_the_contract_has_it(service:
     service.begin_attempt(Start(host=HOST)).report_result(Failed(reason="no such path"))
     cancel(service, cancelled["id"])
     others = [read(service, each["id"])[-1] for each in (failing, cancelled)]
-    reasons = [event.data.reason for event in others if event.type in ("failed", "cancelled")]
-    assert reasons == ["no such path", "cancelled before it ran"]
+    ends = [event for event in others if isinstance(event, FailedEvent | CancelledEvent)]
+    assert [event.data.reason for event in ends] == ["no such path", "cancelled before it ran"]
     assert {event.type for event in [*story, *others]} == set(EVENTS)
 
 

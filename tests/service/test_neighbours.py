@@ -92,8 +92,8 @@ def test_records_of_another_host_class_path_or_number_of_threads_are_not_told(se
 
 
 def test_failures_teach_nothing_across_workloads(service: ServiceInThread) -> None:
-    failed: dict[str, Any] = dict.fromkeys(("latency_us", "spread_us", "slowdown"))
-    failed |= {"state": RecordState.FAILED, "latencies_us": [], "failure": FailureKind.CRASH}
+    nothing = dict.fromkeys(("latency_us", "spread_us", "slowdown"))
+    failed: dict[str, Any] = {**nothing, "state": RecordState.FAILED, "latencies_us": [], "failure": FailureKind.CRASH}
     measured(service, 60, 1, 2, **failed)
     assert told(service) == []
 

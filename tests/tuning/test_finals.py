@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tilewright.contract.candidates import Candidate, GenericTrace
-from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright_tuning.cores import Cores
 from tilewright_tuning.finals import FINAL_REPEATS, FINAL_SECONDS, FINALISTS, ROUNDS, Decision, Examiner, Winner, decide
 from tilewright_tuning.pool import EvaluatorPool
@@ -17,7 +17,7 @@ from .examples import DENSE, SEGFAULTS, TARGET, tiled
 pytestmark = pytest.mark.alone
 
 EXACT = Verification(reference="none", inputs=["none"], elements=1)
-COUNT = Proof(
+COUNT = InstructionCount(
     instruction="vpdpbusd", register_bits=512, dot_products=1, instructions=2, in_loop=True, dot_products_in_kernel=1
 )
 
@@ -72,7 +72,7 @@ class ScriptedExaminer:
         self.faults -= 1
         return Mismatch("1 of 1 elements differ")
 
-    def count_instructions(self, candidate: Candidate) -> Proof:
+    def count_instructions(self, candidate: Candidate) -> InstructionCount:
         return COUNT
 
 

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """What happens inside an evaluator process: build a candidate, measure it, check it. It may crash; nobody else does."""
 
 import math
@@ -12,12 +11,12 @@ import numpy as np
 import tvm
 
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import Array
+from tilewright_kernels.isa.instruction_count import assembly, count_instructions
 from tilewright_kernels.isa.peak import canary_us, peak_gmacs
-from tilewright_kernels.isa.proof import assembly, prove
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.cores import pin_threads
 from tilewright_tuning.measurement import Measurement
@@ -119,8 +118,8 @@ class CountInstructions:
 
     candidate_id: str
 
-    def execute(self, evaluation: Evaluation, /) -> Proof:
-        return prove(assembly(evaluation.kernel(self.candidate_id).module), evaluation.target.isa)
+    def execute(self, evaluation: Evaluation, /) -> InstructionCount:
+        return count_instructions(assembly(evaluation.kernel(self.candidate_id).module), evaluation.target.isa)
 
 
 @dataclass(frozen=True)

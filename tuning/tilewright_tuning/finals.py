@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright_tuning.child_process import CallFailed
 from tilewright_tuning.verification import Mismatch
 
@@ -34,7 +34,7 @@ class Examiner(Protocol):
 
     def verify(self, candidate: Candidate, /) -> Verification | Mismatch: ...
 
-    def count_instructions(self, candidate: Candidate, /) -> Proof: ...
+    def count_instructions(self, candidate: Candidate, /) -> InstructionCount: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Winner:
     candidate: Candidate
     latencies_us: list[float]
     verification: Verification
-    instruction_count: Proof | None
+    instruction_count: InstructionCount | None
     """None where the machine code could not be read."""
 
     @property
@@ -108,7 +108,7 @@ def select_finalists(examiner: Examiner, ranking: Sequence[Candidate]) -> tuple[
     return found, rejections
 
 
-def try_to_count(examiner: Examiner, candidate: Candidate) -> Proof | None:
+def try_to_count(examiner: Examiner, candidate: Candidate) -> InstructionCount | None:
     """What is exact is served, whether or not its instructions can be counted."""
     try:
         return examiner.count_instructions(candidate)

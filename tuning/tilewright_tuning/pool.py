@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from tilewright.contract.candidates import Candidate
-from tilewright.contract.schedules import Proof, Verification
+from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_tuning.cores import Cores
@@ -97,7 +97,7 @@ class EvaluatorPool:
         evaluator.run_on(self.cores.all)
         return evaluator.call(Verify(candidate.id), VERIFY_SECONDS)
 
-    def count_instructions(self, candidate: Candidate) -> Proof:
+    def count_instructions(self, candidate: Candidate) -> InstructionCount:
         """Count the dot products in its machine code. Raises CallFailed."""
         return self._evaluator_with(candidate).call(CountInstructions(candidate.id), self.build_seconds)
 

@@ -6,7 +6,7 @@ import typer
 
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
-from tilewright.contract.schedules import Proof, Schedule
+from tilewright.contract.schedules import InstructionCount, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
@@ -20,7 +20,6 @@ tilewright best --network resnet18
 tilewright best --workload conv.json --threads 2 --strict --json
 """
 
-REGISTERS = {128: "xmm", 256: "ymm", 512: "zmm"}
 
 Choice = list[tuple[Workload, int]]
 
@@ -85,15 +84,15 @@ def _print_table(choice: Choice, found: list[Schedule | None]) -> None:
     console().print(rows)
     for schedule in found:
         if schedule is not None and schedule.proof is not None:
-            console().print(f"{schedule.name}, proof: {_in_words(schedule.proof)}", soft_wrap=True)
+            console().print(f"{schedule.name}: {_in_words(schedule.proof)}", soft_wrap=True)
 
 
-def _in_words(proof: Proof) -> str:
-    instruction = f"{proof.instruction} {REGISTERS[proof.register_bits]}"
-    if not proof.dot_products:
+def _in_words(count: InstructionCount) -> str:
+    instruction = f"{count.instruction} on {count.register_bits} bits"
+    if not count.dot_products:
         return f"no {instruction} in the kernel"
-    where = "the inner loop" if proof.in_loop else "straight code"
-    return f"{proof.dot_products} {instruction} of {proof.instructions} instructions in {where}"
+    where = "the inner loop" if count.in_loop else "straight code"
+    return f"{count.dot_products} {instruction} among the {count.instructions} instructions of {where}"
 
 
 def _cells(schedule: Schedule | None) -> tuple[str, ...]:

@@ -1,4 +1,101 @@
 """What client, service and workers say to each other; only pydantic and the standard library.
 
-Messages are imported from the module that they stand in: `from tilewright.contract.jobs import Job`.
+Users find all messages here. The packages of this project import each from the module that it stands in.
 """
+
+from tilewright.contract.attempts import (
+    AttemptBrief,
+    BriefedWorkload,
+    Finished,
+    History,
+    Interrupted,
+    KnownRecord,
+    LaunchOrder,
+    Neighbour,
+    NeighbourRecord,
+    Publication,
+    RecordBatch,
+    Renewal,
+    RenewalAnswer,
+    Report,
+    Start,
+    Stored,
+    WorkloadOutcome,
+)
+from tilewright.contract.attempts import Failed as AttemptFailed
+from tilewright.contract.candidates import Candidate, Choice, GenericTrace, Trace
+from tilewright.contract.events import Event, UnknownEvent
+from tilewright.contract.hosts import Host
+from tilewright.contract.jobs import Job, JobRequest, JobState, JobWorkload, Progress
+from tilewright.contract.pages import Page
+from tilewright.contract.records import (
+    FailedRecord,
+    FailureKind,
+    MeasuredRecord,
+    NewRecord,
+    Provenance,
+    Record,
+    RecordState,
+)
+from tilewright.contract.schedules import (
+    InstructionCount,
+    Lookup,
+    LookupResult,
+    Schedule,
+    ScheduleDetail,
+    Verification,
+)
+from tilewright.contract.target import ISAS, Isa, Target, TargetName
+from tilewright.contract.workload import Workload
+
+__all__ = [
+    "ISAS",
+    "AttemptBrief",
+    "AttemptFailed",
+    "BriefedWorkload",
+    "Candidate",
+    "Choice",
+    "Event",
+    "FailedRecord",
+    "FailureKind",
+    "Finished",
+    "GenericTrace",
+    "History",
+    "Host",
+    "InstructionCount",
+    "Interrupted",
+    "Isa",
+    "Job",
+    "JobRequest",
+    "JobState",
+    "JobWorkload",
+    "KnownRecord",
+    "LaunchOrder",
+    "Lookup",
+    "LookupResult",
+    "MeasuredRecord",
+    "Neighbour",
+    "NeighbourRecord",
+    "NewRecord",
+    "Page",
+    "Progress",
+    "Provenance",
+    "Publication",
+    "Record",
+    "RecordBatch",
+    "RecordState",
+    "Renewal",
+    "RenewalAnswer",
+    "Report",
+    "Schedule",
+    "ScheduleDetail",
+    "Start",
+    "Stored",
+    "Target",
+    "TargetName",
+    "Trace",
+    "UnknownEvent",
+    "Verification",
+    "Workload",
+    "WorkloadOutcome",
+]

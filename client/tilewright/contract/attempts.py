@@ -20,7 +20,7 @@ from tilewright.contract.candidates import CandidateFields, Choice
 from tilewright.contract.hosts import Host
 from tilewright.contract.message import Latency, Message, RowId, Sha256
 from tilewright.contract.records import NewRecord, Provenance, RecordState
-from tilewright.contract.schedules import Proof, Schedule, Verification
+from tilewright.contract.schedules import InstructionCount, Schedule, Verification
 from tilewright.contract.target import Target, TargetName, Threads
 from tilewright.contract.workload import Workload
 
@@ -118,7 +118,7 @@ class Publication(CandidateFields):
     """Measured peak of the cores used, all together."""
     default_latency_us: Latency | None
     verification: Verification
-    proof: Proof | None = None
+    proof: InstructionCount | None = None
     script: Annotated[str, Field(max_length=1_000_000)]
     replaces: RowId | None
     """The schedule that it was compared with; None when there was none."""

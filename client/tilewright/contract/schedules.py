@@ -24,7 +24,7 @@ class Verification(Message):
     """How many output elements were compared; all were equal."""
 
 
-class Proof(Message):
+class InstructionCount(Message):
     """The machine code of the built kernel: how its inner loop computes dot products.
 
     The inner loop is the one that holds most of them; what belongs to a loop inside another counts for the inner one
@@ -64,8 +64,8 @@ class Schedule(CandidateFields):
     """TVM's default schedule of the same workload, measured in the same run."""
     speedup_over_default: float | None
     verification: Verification
-    proof: Proof | None = None
-    """None for schedules that were published before there were proofs."""
+    proof: InstructionCount | None = None
+    """None for schedules that were published before instructions were counted."""
     provenance: Provenance
     published_at: datetime
 

@@ -21,6 +21,9 @@ class Isa(StrEnum):
 ISAS: tuple[Isa, ...] = tuple(Isa)
 """All paths, the strongest first: a host takes the first one that it has."""
 
+MACHINES = ("x86_64",)
+"""The architectures of these paths, as `platform.machine()` names them."""
+
 TargetName = Literal["auto", "avx512_vnni", "avx_vnni", "avx512bw", "avx2", "x86_64"]
 """What a job asks for; `auto` is the strongest path of the host that runs the job."""
 

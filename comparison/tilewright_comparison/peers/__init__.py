@@ -50,7 +50,7 @@ PEERS = {
     "onednn": Peer("oneDNN", "tilewright_comparison.peers.onednn", "OneDnnConv"),
 }
 
-ONEDNN_ISA = {
+ONEDNN_ISA: dict[Isa, str] = {
     Isa.AVX512_VNNI: "AVX512_CORE_VNNI",
     Isa.AVX_VNNI: "AVX2_VNNI",
     Isa.AVX512BW: "AVX512_CORE",
@@ -69,6 +69,8 @@ def environment(peer: str, target: Target) -> dict[str, str]:
     if target.isa is this_host().isas[0]:
         return threads
     if peer == "onednn":
+        if target.isa not in ONEDNN_ISA:
+            raise CannotRestrict(f"ONEDNN_ISA does not say which of its instruction sets is {target.isa}")
         return {**threads, "ONEDNN_MAX_CPU_ISA": ONEDNN_ISA[target.isa]}
     # Its maintainers say so: github.com/microsoft/onnxruntime, issue 12479.
     raise CannotRestrict("it selects its instructions by what the CPU has, and has no switch to restrict them")

@@ -1,5 +1,6 @@
-"""What a structured space can choose, and what it expects of each choice. Nothing here, and in no kind's `choices.py`,
-imports TVM or NumPy: the service and light clients name the expected choice of a workload that nobody has tuned.
+"""What a structured space can choose, and what it expects of each choice. Nothing here, nor in the choices, tilings and
+costs of a kind, imports TVM or NumPy: the service and light clients name the expected choice of a workload that nobody
+has tuned.
 """
 
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ from tilewright.contract.candidates import Choice
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule
+from tilewright_kernels.isa.paths import PATHS
 
 Decisions = TypeVar("Decisions")
 """A frozen dataclass of a kind: one whole number for each decision."""
@@ -22,11 +24,16 @@ class ChoiceSpace(ABC, Generic[Decisions]):
     A decision that is added later raises `version`, and `added` gives its value for choices of before.
     """
 
-    name: str
-    isa: Isa
+    kind: ClassVar[str]
+    """Of convolution; with the path it is the name of the space."""
     version: ClassVar[int] = 1
     decisions: ClassVar[type[Any]]
     """The dataclass `Decisions` of this kind."""
+
+    def __init__(self, isa: Isa) -> None:
+        self.isa = isa
+        self.dot = PATHS[isa].dot
+        self.name = f"{self.kind}_{isa.value}"
 
     @abstractmethod
     def covers(self, workload: Workload, isa: Isa) -> bool:

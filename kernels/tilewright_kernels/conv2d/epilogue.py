@@ -1,62 +1,29 @@
-# mypy: ignore-errors
-"""From a sum to an output element."""
-
-from tvm import tirx
+"""Where the results of a kernel go, and what is done to a sum before."""
 
 from tilewright.contract.workload import Workload
-
-ROUNDING_MAGIC = 12582912.0
-"""1.5 * 2^23: added to a float32 below 2^22, it leaves the nearest integer (half to even) in the low bits."""
-
-LOWEST_FLOAT = -3.4028234663852886e38
-
-
-def added_shape(workload: Workload, out_shape):
-    """The shape of the residual in a definition: the output's, or one unused element."""
-    return out_shape if workload.residual else (1,)
+from tilewright_kernels.conv2d.requantise import requantise, residual_addend
+from tilewright_kernels.conv2d.signature import Arguments
+from tilewright_kernels.layouts.activations import Activations
+from tilewright_kernels.layouts.traits import IMPORT_RESIDUAL
+from tilewright_kernels.tir import Expr, Index
 
 
-def requantise(workload: Workload, total, scale, output, addend=None):
-    """`total` (int32, bias included) as an element of `out_dtype`; `output` holds zero point, lowest and highest.
+class Epilogue:
+    """Made where its blocks belong: a layout may import the residual first, and `finish` may export the results."""
 
-    `addend` is a residual as float32, in units of the output.
-    """
-    if workload.out_dtype == "int32":
-        return tirx.max(total, tirx.const(0, "int32")) if workload.activation == "relu" else total
-    scaled = tirx.Cast("float32", total) * scale
-    if addend is not None:
-        scaled = unfused(scaled) + unfused(addend)
-    if workload.out_dtype == "float32":
-        return clipped(workload.activation, scaled)
-    return narrow(workload.out_dtype, scaled, output)
+    def __init__(self, workload: Workload, results: Activations, given: Arguments) -> None:
+        self._workload, self._results, self._given = workload, results, given
+        self._residual = results.imported(given.residual, IMPORT_RESIDUAL) if workload.residual else None
+        self.result = results.result(given.out)
+        """The buffer that results are stored to."""
 
+    def element(self, total: Expr, scale: Expr, index: Index) -> Expr:
+        """The element of the result for `total` (int32, bias included); `index` is where a residual has its own."""
+        addend = None
+        if self._residual is not None:
+            addend = residual_addend(self._residual.vload(list(index)), self._given.addition)
+        return requantise(self._workload, total, scale, self._given.output, addend)
 
-def residual_addend(element, addition):
-    """(r - zero point) * scale, from `addition`: scale and zero point as float32."""
-    return (tirx.Cast("float32", element) - addition[1]) * addition[0]
-
-
-def unfused(product):
-    """A product that stays rounded: TVM lets LLVM fuse it with an addition, which not every CPU can do."""
-    return tirx.max(product, tirx.const(LOWEST_FLOAT, "float32"))
-
-
-def clipped(activation: str, value):
-    """A float32 result after its activation."""
-    if activation == "none":
-        return value
-    positive = tirx.max(value, tirx.const(0.0, "float32"))
-    return tirx.min(positive, tirx.const(6.0, "float32")) if activation == "relu6" else positive
-
-
-def narrow(out_dtype: str, scaled, output):
-    """saturate(round_half_even(scaled) + zero point), the limits given before the zero point is added.
-
-    Clamping comes before rounding: both limits are integers, so the order does not matter, and the clamped value is
-    small enough for the rounding constant. One float32 add then rounds a whole vector on every ISA, where
-    `nearbyint` needs an instruction of its own and a conversion.
-    """
-    zero_point, lowest, highest = (output[index] for index in range(3))
-    clamped = tirx.max(tirx.min(scaled, tirx.Cast("float32", highest)), tirx.Cast("float32", lowest))
-    rounded = tirx.reinterpret("int32", clamped + tirx.const(ROUNDING_MAGIC, "float32"))
-    return tirx.Cast(out_dtype, rounded + zero_point)
+    def finish(self) -> None:
+        """Once all results are stored."""
+        self._results.export(self.result, self._given.out)

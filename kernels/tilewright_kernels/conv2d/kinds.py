@@ -10,13 +10,13 @@ from tilewright_kernels.conv2d.dense.choices import DenseChoices
 from tilewright_kernels.conv2d.depthwise.choices import DepthwiseChoices
 from tilewright_kernels.conv2d.few_channels.choices import FewChannelsChoices
 from tilewright_kernels.conv2d.grouped.choices import GroupedChoices
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.paths import PATHS
 
 KINDS: tuple[ChoiceSpace[Any], ...] = (
     *(FewChannelsChoices(isa) for isa in Isa),
     *(DenseChoices(isa) for isa in Isa),
-    *(DepthwiseChoices(isa) for isa, dot in DOTS.items() if dot.has_bytes),
-    *(GroupedChoices(isa) for isa, dot in DOTS.items() if dot.has_bytes),
+    *(DepthwiseChoices(isa) for isa, path in PATHS.items() if path.dot.multiplies_bytes and path.dot.vectors.narrowing),
+    *(GroupedChoices(isa) for isa, path in PATHS.items() if path.dot.multiplies_bytes),
 )
 """In the order in which they are asked; what none of them covers is left to the generic space."""
 

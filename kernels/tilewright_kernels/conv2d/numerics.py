@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.contract.workload import CHANNEL_BLOCK, Workload
+from tilewright.contract.workload import Workload
+from tilewright_kernels.layouts.arrays import as_nhwc, from_nhwc
 
 Array = NDArray[Any]
 
@@ -54,24 +55,6 @@ def reference(workload: Workload, data: Array, values: Quantization, residual: A
     layout = workload.layout
     added = None if residual is None else as_nhwc(residual, layout)
     return from_nhwc(_reference_of_nhwc(workload.in_nhwc, as_nhwc(data, layout), values, added), layout)
-
-
-def as_nhwc(array: Array, layout: str) -> Array:
-    """A view of activations in `layout`, or a copy, as NHWC."""
-    if layout == "NCHW16c":
-        batch, blocks, height, width, _ = array.shape
-        return array.transpose(0, 2, 3, 1, 4).reshape(batch, height, width, blocks * CHANNEL_BLOCK)
-    return array.transpose(0, 2, 3, 1) if layout == "NCHW" else array
-
-
-def from_nhwc(array: Array, layout: str) -> Array:
-    """NHWC activations in `layout`, C-contiguous where that is another one."""
-    if layout == "NHWC":
-        return array
-    if layout == "NCHW":
-        return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
-    blocks = array.reshape(*array.shape[:3], -1, CHANNEL_BLOCK)
-    return np.ascontiguousarray(blocks.transpose(0, 3, 1, 2, 4))
 
 
 def _reference_of_nhwc(workload: Workload, data: Array, values: Quantization, residual: Array | None) -> Array:

@@ -1,25 +1,12 @@
-"""Weights, bias and scale as dense kernels want them: in vectors of output channels, the zero point inside the bias."""
+"""Bias and scale in vectors of output channels, the zero point of the data inside the bias."""
 
 from math import ceil
 
 import numpy as np
 
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.channels import group_out
 from tilewright_kernels.conv2d.numerics import Array, Quantization
 from tilewright_kernels.isa.dots import Dot
-
-
-def pack_constants(workload: Workload, values: Quantization, dot: Dot) -> list[Array]:
-    """weight as (group, block, kh, kw, quad, lane, 4), filled up with zeros; the zero point moves into the bias."""
-    _, in_channels, kernel_h, kernel_w = workload.weight_shape
-    groups, channels = workload.groups, group_out(workload)
-    lanes, products = dot.lanes, dot.products
-    blocks, quads = ceil(channels / lanes), ceil(in_channels / products)
-    weight = np.zeros((groups, blocks * lanes, quads * products, kernel_h, kernel_w), dot.weight_dtype)
-    weight[:, :channels, :in_channels] = values.weight.reshape(groups, channels, in_channels, kernel_h, kernel_w)
-    packed = weight.reshape(groups, blocks, lanes, quads, products, kernel_h, kernel_w).transpose(0, 1, 5, 6, 3, 2, 4)
-    return [np.ascontiguousarray(packed), *pack_channels(workload, values, dot, groups)]
 
 
 def pack_channels(workload: Workload, values: Quantization, dot: Dot, groups: int) -> list[Array]:
@@ -34,8 +21,8 @@ def pack_channels(workload: Workload, values: Quantization, dot: Dot, groups: in
 
 
 def instruction_zero_point(workload: Workload, values: Quantization, dot: Dot) -> int:
-    """Of the data as the instruction takes them: int8 moves up by 128 where it multiplies unsigned bytes."""
-    return values.data_zero_point + (128 if dot.has_bytes and workload.data_dtype == "int8" else 0)
+    """Of the data as the instruction takes them, moved where it multiplies bytes of the other sign."""
+    return values.data_zero_point + dot.data_offset(workload.data_dtype)
 
 
 def fold_zero_point(values: Quantization, data_zero_point: int) -> Array:
@@ -52,3 +39,14 @@ def in_blocks(channels: Array, groups: int, lanes: int) -> Array:
     filled = np.zeros((groups, blocks * lanes), channels.dtype)
     filled[:, :in_group] = channels.reshape(groups, in_group)
     return filled.reshape(groups, blocks, lanes)
+
+
+def spread_taps(workload: Workload, values: Quantization, rows: Array) -> None:
+    """Put the taps of depthwise kernels into `rows`, (channel, output, kernel height, pixel): each output of a group
+    of neighbours sees them shifted by as many pixels as it is to the right of the first.
+    """
+    stride, dilation, kernel_w = workload.stride[1], workload.dilation[1], workload.kernel_size[1]
+    for output in range(rows.shape[1]):
+        first = output * stride
+        last = first + (kernel_w - 1) * dilation + 1
+        rows[:, output, :, first:last:dilation] = values.weight[:, 0]

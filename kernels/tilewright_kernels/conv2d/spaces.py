@@ -10,14 +10,13 @@ from tilewright_kernels.conv2d.depthwise.space import DepthwiseSpace
 from tilewright_kernels.conv2d.few_channels.space import FewChannelsSpace
 from tilewright_kernels.conv2d.generic.space import GenericSpace
 from tilewright_kernels.conv2d.grouped.space import GroupedSpace
+from tilewright_kernels.conv2d.kinds import KINDS
 from tilewright_kernels.conv2d.space import Space, StructuredSpace
-from tilewright_kernels.isa.dots import DOTS
+
+STRUCTURED: tuple[type[StructuredSpace[Any]], ...] = (FewChannelsSpace, DenseSpace, DepthwiseSpace, GroupedSpace)
 
 SPACES: tuple[Space, ...] = (
-    *(FewChannelsSpace(isa) for isa in Isa),
-    *(DenseSpace(isa) for isa in Isa),
-    *(DepthwiseSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
-    *(GroupedSpace(isa) for isa, dot in DOTS.items() if dot.has_bytes),
+    *(space(kind.isa) for kind in KINDS for space in STRUCTURED if issubclass(space, type(kind))),
     GenericSpace(),
 )
 """All spaces; the first that covers a workload schedules it, and the generic one covers everything."""

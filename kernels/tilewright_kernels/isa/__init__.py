@@ -1,1 +1,1 @@
-"""Instruction sets: what a path is, its dot product, its vectors, its assembly; and which this host has."""
+"""Instruction sets: what a path is, in one file per architecture; its vectors, intrinsics and assembly; this host."""

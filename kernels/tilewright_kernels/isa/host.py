@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from tilewright.contract.hosts import Host
-from tilewright_kernels.isa.paths import host_isas
+from tilewright_kernels.isa.paths import cpu_fact, host_architecture, host_isas
 
 
 @cache
@@ -16,7 +16,7 @@ def this_host() -> Host:
     return Host(
         host_class=host_class(),
         hostname=socket.gethostname(),
-        cpu_model=cpu_fact("model name") or "unknown x86-64 cpu",
+        cpu_model=cpu_fact("model name") or f"unknown {host_architecture().machine} cpu",
         cores=len(os.sched_getaffinity(0)),
         isas=host_isas(),
     )
@@ -28,21 +28,11 @@ def host_class() -> str:
     model = re.sub(r"\(.*?\)|cpu|processor|@.*", " ", (cpu_fact("model name") or "unknown").lower())
     facts = [
         "-".join(re.findall(r"[a-z0-9.]+", model)),
-        f"f{cpu_fact('cpu family')}m{cpu_fact('model')}",
+        "".join(f"{letter}{cpu_fact(line)}" for letter, line in host_architecture().model),
         f"l2x{second_level_cache()}",
         host_isas()[0].value,
     ]
     return re.sub(r"[^a-z0-9_.-]", "-", "-".join(facts).lower())[:128]
-
-
-@cache
-def cpu_fact(name: str) -> str | None:
-    """A line of /proc/cpuinfo, of its first core."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return None
 
 
 def second_level_cache() -> str:

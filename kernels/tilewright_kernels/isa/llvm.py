@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """What LLVM is asked to generate code for."""
 
 import tvm
@@ -11,8 +10,15 @@ OPT_LEVEL = 2
 
 
 def llvm_target(isa: Isa, threads: int = 1) -> tvm.target.Target:
-    """The TVM target that generates code for `isa`."""
+    """The TVM target that generates code for `isa`, on whatever machine."""
     path = PATHS[isa]
     return tvm.target.Target(
-        {"kind": "llvm", "mcpu": path.cpu, "mattr": list(path.features), "opt-level": OPT_LEVEL, "num-cores": threads}
+        {
+            "kind": "llvm",
+            "mtriple": path.architecture.triple,
+            "mcpu": path.cpu,
+            "mattr": list(path.features),
+            "opt-level": OPT_LEVEL,
+            "num-cores": threads,
+        }
     )

@@ -1,45 +1,43 @@
-"""ISA paths: what a host can run, and what LLVM is asked to generate for each."""
+"""The ISA paths there are, and which of them this host can run."""
 
-from dataclasses import dataclass
+import platform
 from functools import cache
 from pathlib import Path
 
 from tilewright.contract.target import ISAS, Isa
+from tilewright_kernels.isa import x86
+from tilewright_kernels.isa.architecture import Architecture, IsaPath
+
+PATHS: dict[Isa, IsaPath] = {path.isa: path for path in x86.PATHS}
 
 
-@dataclass(frozen=True)
-class IsaPath:
-    """One path: the /proc/cpuinfo flags it needs, and the LLVM cpu and features it is generated with."""
-
-    flags: frozenset[str]
-    cpu: str
-    features: tuple[str, ...] = ()
-
-
-_AVX2 = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"})
-_AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-
-# Generic cpus rather than the host's own: a schedule then gives the same code on every machine of the path,
-# and 512-bit vectors are not halved as the tuning of some Intel cpus would have it.
-PATHS: dict[Isa, IsaPath] = {
-    Isa.AVX512_VNNI: IsaPath(_AVX512 | {"avx512_vnni"}, "x86-64-v4", ("+avx512vnni",)),
-    Isa.AVX_VNNI: IsaPath(_AVX2 | {"avx_vnni"}, "x86-64-v3", ("+avxvnni",)),
-    Isa.AVX512BW: IsaPath(_AVX512, "x86-64-v4"),
-    Isa.AVX2: IsaPath(_AVX2, "x86-64-v3"),
-    Isa.X86_64: IsaPath(frozenset(), "x86-64"),
-}
+@cache
+def host_architecture() -> Architecture:
+    """The architecture of this machine. Raises RuntimeError where there is no path for it."""
+    known = {path.architecture.machine: path.architecture for path in PATHS.values()}
+    machine = platform.machine()
+    if machine not in known:
+        raise RuntimeError(f"kernels are made for {', '.join(known)}; this machine is {machine}")
+    return known[machine]
 
 
 @cache
 def host_isas() -> tuple[Isa, ...]:
     """The paths that this machine can run, the strongest first."""
-    flags = cpu_flags()
-    return tuple(isa for isa in ISAS if PATHS[isa].flags <= flags)
+    architecture, flags = host_architecture(), cpu_flags()
+    return tuple(isa for isa in ISAS if PATHS[isa].architecture == architecture and PATHS[isa].flags <= flags)
 
 
 @cache
 def cpu_flags() -> frozenset[str]:
+    return frozenset((cpu_fact(host_architecture().flags) or "").split())
+
+
+@cache
+def cpu_fact(name: str) -> str | None:
+    """A line of /proc/cpuinfo, of its first core."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.partition(":")[2].split())
-    return frozenset()
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return None

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """What one core can do at most: dot products in a loop, nothing else. In short samples: how fast the core is now."""
 
 from collections.abc import Callable
@@ -8,9 +7,9 @@ import numpy as np
 import tvm
 
 from tilewright.contract.target import Isa
-from tilewright_kernels.isa.dots import DOTS
 from tilewright_kernels.isa.intrinsics import dot_loop
 from tilewright_kernels.isa.llvm import llvm_target
+from tilewright_kernels.isa.paths import PATHS
 
 ROUNDS = 4_000
 CHAINS = {True: 12, False: 6}
@@ -21,7 +20,7 @@ CANARY_RUNS, CANARY_REPEATS = 50, 3
 
 def peak_gmacs(isa: Isa, repeats: int = 15) -> float:
     """10^9 multiply-adds per second of one core, on the core that the caller runs on; the best of `repeats` runs."""
-    dot = DOTS[isa]
+    dot = PATHS[isa].dot
     return ROUNDS * CHAINS[dot.accumulates] * dot.macs / min(peak_loop(isa)(15, repeats)) / 1e9
 
 
@@ -33,9 +32,9 @@ def canary_us(isa: Isa) -> float:
 @cache
 def peak_loop(isa: Isa) -> Callable[[int, int], list[float]]:
     """The loop, compiled: call it with a number of runs and of repeats to have the seconds of a run for each repeat."""
-    dot = DOTS[isa]
+    dot = PATHS[isa].dot
     chains = CHAINS[dot.accumulates]
-    loop = dot_loop(dot, chains, ROUNDS)  # type: ignore[no-untyped-call]
+    loop = dot_loop(dot, chains, ROUNDS)
     module = tvm.tirx.build(loop, llvm_target(isa))
     data = tvm.runtime.tensor(np.ones((ROUNDS, dot.products), dot.data_dtype))
     weight = tvm.runtime.tensor(np.ones((chains, dot.lanes, dot.products), dot.weight_dtype))

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """From a candidate to machine code."""
 
 from functools import lru_cache

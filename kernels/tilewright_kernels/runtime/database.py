@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """Published schedules as a MetaSchedule database, for TVM's own compile flow."""
 
 from collections.abc import Iterable

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """A kernel that a person calls."""
 
 from dataclasses import replace

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """How a scheduled kernel becomes machine code: TVM's lowering, with the register tiles on the stack."""
 
 from math import prod

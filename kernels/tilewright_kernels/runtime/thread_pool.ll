@@ -29,9 +29,11 @@
 ; between the exchange and the sleep. Claims are monotonic: which launch they belong to is in the value, and what a piece
 ; reads and writes is covered by the changes of state above. @busy acquires and releases, so that the launches of several
 ; threads follow each other like those of one.
+;
+; A template: thread_pool.py puts in what isa/ says of the architecture.
 
-target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
-target triple = "x86_64-unknown-linux-gnu"
+target datalayout = "$data_layout"
+target triple = "$triple"
 
 ; States: 0 idle, 1 called, 2 running, 3 asleep, 4 absent.
 %task = type { ptr, ptr, i32, i32, i64 }       ; function, its data, number of pieces, members who share them, launch
@@ -57,7 +59,6 @@ target triple = "x86_64-unknown-linux-gnu"
 @started = internal global i32 1, align 4      ; members who have a thread, the caller included
 @launches = internal global i64 0, align 8
 
-declare void @llvm.x86.sse2.pause()
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare i64 @llvm.readcyclecounter()
 declare i64 @llvm.vector.reduce.or.v16i64(%cores)
@@ -255,7 +256,7 @@ spin:
   %yields = icmp eq i32 %of_1024, 0
   br i1 %yields, label %yield, label %wait
 wait:
-  call void @llvm.x86.sse2.pause()
+  call void $pause
   br label %look
 yield:
   %before = call i64 @llvm.readcyclecounter()
@@ -295,7 +296,7 @@ idle:
   call void @rest(ptr %member)
   br label %look
 sleep:
-  call i64 (i64, ...) @syscall(i64 202, ptr %member, i32 128, i32 3, ptr null, ptr null, i32 0) ; FUTEX_WAIT_PRIVATE
+  call i64 (i64, ...) @syscall(i64 $futex, ptr %member, i32 128, i32 3, ptr null, ptr null, i32 0) ; FUTEX_WAIT_PRIVATE
   br label %look
 come:
   %swapped = cmpxchg ptr %member, i32 1, i32 2 acquire monotonic
@@ -402,7 +403,7 @@ call:
                                        i32 4, label %look ]
 wake:
   store i64 1, ptr %missed_at                  ; missed for ages: late until it comes, in however many launches
-  call i64 (i64, ...) @syscall(i64 202, ptr %member, i32 129, i32 1, ptr null, ptr null, i32 0) ; FUTEX_WAKE_PRIVATE
+  call i64 (i64, ...) @syscall(i64 $futex, ptr %member, i32 129, i32 1, ptr null, ptr null, i32 0) ; FUTEX_WAKE_PRIVATE
   br label %look
 present:
   store i64 0, ptr %missed_at
@@ -422,7 +423,7 @@ yield:
   call i32 @sched_yield()
   ret void
 pause:
-  call void @llvm.x86.sse2.pause()
+  call void $pause
   ret void
 }
 

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """The threads that share the parallel loops of kernels, in place of TVM's pool.
 
 Why, and what it gains, is in docs/decisions/0015-a-crew-of-threads.md and 0018-late-threads-cost-nothing.md.
@@ -9,9 +8,13 @@ import os
 import threading
 from functools import cache
 from pathlib import Path
+from string import Template
+from tempfile import TemporaryDirectory
 
 import tvm
 from tvm_ffi.libinfo import find_libtvm_ffi
+
+from tilewright_kernels.isa.paths import host_architecture
 
 MOST_THREADS = 1024
 LAUNCH = b"__TVMBackendParallelLaunch"
@@ -48,7 +51,7 @@ def _launcher(threads: int) -> int:
 @cache
 def _pool() -> tvm.runtime.Module:
     """The pool of this process."""
-    pool = tvm.runtime.load_module(Path(__file__).with_name("thread_pool.ll"))
+    pool = _compiled(Path(__file__).with_name("thread_pool.ll"))
     # Its threads run in its code until the very end of the process, after Python has taken its modules apart.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(pool))
     os.register_at_fork(
@@ -56,6 +59,21 @@ def _pool() -> tvm.runtime.Module:
     )
     os.register_at_fork(after_in_child=pool["reset"])
     return pool
+
+
+def _compiled(template: Path) -> tvm.runtime.Module:
+    """A module of LLVM IR, for the architecture of this machine."""
+    architecture = host_architecture()
+    text = Template(template.read_text()).substitute(
+        triple=architecture.triple,
+        data_layout=architecture.data_layout,
+        pause=architecture.pause,
+        futex=architecture.futex,
+    )
+    with TemporaryDirectory() as directory:  # TVM reads IR from files only
+        path = Path(directory) / template.name
+        path.write_text(text)
+        return tvm.runtime.load_module(path)
 
 
 @cache

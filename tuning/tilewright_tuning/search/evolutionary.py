@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-any-unimported,misc"
+# mypy: disable-error-code="misc"
 """Search in the generic space: MetaSchedule's evolution, with our cost model."""
 
 from typing import Any

@@ -5,18 +5,20 @@ from math import ceil, gcd
 
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.tiling import CACHE_LINE, TiledChoices, TiledLoops
+from tilewright_kernels.conv2d.channels import CACHE_LINE
+from tilewright_kernels.conv2d.tiled_choices import TiledChoices
+from tilewright_kernels.conv2d.tiling import TiledLoops
 from tilewright_kernels.isa.dots import Dot
+from tilewright_kernels.layouts.traits import traits_of
 
 FEW_CHANNELS = 16
+"""From here on the one k_group of a pixel that its channels do not fill is a small part of all."""
 
 
 class FewChannelsChoices(TiledChoices):
-    """groups = 1, input channels that are few and do not fill quads; any stride, padding and batch."""
+    """groups = 1, input channels that are few and do not fill k_groups; any stride, padding and batch."""
 
-    def __init__(self, isa: Isa) -> None:
-        super().__init__(isa)
-        self.name = f"few_channels_{isa.value}"
+    kind = "few_channels"
 
     def covers(self, workload: Workload, isa: Isa) -> bool:
         channels = workload.in_channels
@@ -26,19 +28,19 @@ class FewChannelsChoices(TiledChoices):
 
     def loops(self, workload: Workload) -> TiledLoops:
         batch, out_height, out_width, out_channels = workload.in_nhwc.output_shape
-        blocks, quads = ceil(out_channels / self.dot.lanes), RowShape.of(workload, self.dot).quads
+        blocks, k_groups = ceil(out_channels / self.dot.lanes), RowShape.of(workload, self.dot).k_groups
         return TiledLoops(
-            batch, 1, workload.height, workload.width, out_height, out_width, quads, blocks, self.dot.lanes
+            batch, 1, workload.height, workload.width, out_height, out_width, k_groups, blocks, self.dot.lanes
         )
 
     def needs_stage(self, workload: Workload) -> bool:
         return True
 
     def _saves_products(self, workload: Workload) -> bool:
-        """Whether runs of taps take no more dot products than quads of channels; in NHWC they never take more."""
+        """Whether runs of taps take no more dot products than k_groups of channels; in NHWC they never take more."""
         taps, channels = workload.kernel_size[1], workload.in_channels
         row = RowShape.of(workload, self.dot)
-        return row.planes * row.quads <= taps * ceil(channels / self.dot.products)
+        return row.planes * row.k_groups <= taps * ceil(channels / self.dot.products)
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class RowShape:
     planes: int
     channels: int
     """Elements of one pixel in a row."""
-    quads: int
-    """Quads of one kernel row."""
+    k_groups: int
+    """Of one kernel row: its bytes, by as many as a dot product sums in one lane."""
     vector: int
     """The largest power of two that divides a row of data, at most a cache line: what a copy moves at once."""
     first: int
@@ -60,13 +62,13 @@ class RowShape:
 
     @classmethod
     def of(cls, workload: Workload, dot: Dot) -> "RowShape":
-        planes, channels = (workload.in_channels, 1) if workload.layout == "NCHW" else (1, workload.in_channels)
+        planes, channels = (workload.in_channels, 1) if traits_of(workload).is_transposed else (1, workload.in_channels)
         data = channels * workload.width
-        quads = -(-workload.kernel_size[1] * channels // dot.products)
+        k_groups = -(-workload.kernel_size[1] * channels // dot.products)
         vector = gcd(data, CACHE_LINE)
         border = workload.padding[1] * channels
         first = -(-border // vector) * vector
         window = first - border
-        last_read = window + (workload.out_width - 1) * workload.stride[1] * channels + quads * dot.products
+        last_read = window + (workload.out_width - 1) * workload.stride[1] * channels + k_groups * dot.products
         length = -(-max(first + data, last_read) // vector) * vector
-        return cls(planes, channels, quads, vector, first, window, length)
+        return cls(planes, channels, k_groups, vector, first, window, length)

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-unimported"
 """MetaSchedule's rules and search, set up for one core's int8 code and without what makes them slow."""
 
 from typing import Any

@@ -1,5 +1,4 @@
-# mypy: disable-error-code="no-any-unimported"
-"""The proof of a built kernel: the dot-product instructions of its inner loop, counted in the machine code."""
+"""How many dot-product instructions the inner loop of a built kernel has, counted in its machine code."""
 
 import re
 from collections import defaultdict
@@ -8,13 +7,12 @@ from dataclasses import dataclass
 
 import tvm
 
-from tilewright.contract.schedules import Proof
+from tilewright.contract.schedules import InstructionCount
 from tilewright.contract.target import Isa
-from tilewright_kernels.isa.dots import DOTS
+from tilewright_kernels.isa.architecture import Assembly
+from tilewright_kernels.isa.paths import PATHS
 
 FUNCTION = re.compile(r"@function\n(.*?)\n\.Lfunc_end", re.DOTALL)
-VECTORS = {128: "%xmm", 256: "%ymm", 512: "%zmm"}
-ENDS = ("jmp", "ret", "retq", "ud2")
 
 
 @dataclass(frozen=True)
@@ -36,32 +34,32 @@ class Loop:
 
 
 def assembly(module: tvm.runtime.Module) -> str:
-    """What LLVM makes of the module, in AT&T syntax.
+    """What LLVM makes of the module; on x86 in AT&T syntax.
 
     The code in memory comes from the same IR for the same cpu; only the registers that it takes may be others.
     """
     return str(module.inspect_source("asm"))
 
 
-def prove(assembly: str, isa: Isa) -> Proof:
+def count_instructions(assembly: str, isa: Isa) -> InstructionCount:
     """Count the dot-product instructions of `isa`, those on registers of the path's full width.
 
     Every instruction belongs to the innermost loop around it. The inner loop of a kernel is the one to which most of
     the dot products belong, the first of several. Where the reduction is unrolled, that may be the loop over register
     tiles; where everything is, it is the straight code of the function.
     """
-    dot = DOTS[isa]
+    dot, syntax = PATHS[isa].dot, PATHS[isa].architecture.assembly
 
     def dots(instructions: Iterable[str]) -> int:
-        return sum(dot.mnemonic in line.split() and VECTORS[dot.bits] in line for line in instructions)
+        return sum(dot.mnemonic in line.split() and dot.vectors.operand in line for line in instructions)
 
     bodies = [body for body in FUNCTION.findall(assembly) if dot.mnemonic in body]
-    loops = [loop for body in bodies for loop in loops_of(blocks_of(body))]
+    loops = [loop for body in bodies for loop in loops_of(blocks_of(body, syntax), syntax)]
     inner = max(loops, key=lambda loop: dots(loop.instructions), default=Loop([], False))
     found = dots(inner.instructions)
-    return Proof(
+    return InstructionCount(
         instruction=dot.mnemonic,
-        register_bits=dot.bits,
+        register_bits=dot.vectors.bits,
         dot_products=found,
         instructions=len(inner.instructions) if found else 0,
         in_loop=inner.repeats and found > 0,
@@ -69,36 +67,37 @@ def prove(assembly: str, isa: Isa) -> Proof:
     )
 
 
-def blocks_of(body: str) -> list[Block]:
+def blocks_of(body: str, syntax: Assembly) -> list[Block]:
     """The basic blocks of a function, in the order of the code."""
     blocks = [Block("", [])]
     for line in body.splitlines():
         if line.startswith(".LBB"):
             blocks.append(Block(line.partition(":")[0], []))
-        elif line.startswith("\t") and line[1] not in ".#":
+        elif line.startswith("\t") and not line.startswith(("\t.", f"\t{syntax.comment}")):
             blocks[-1].instructions.append(line)
-            if line[1] == "j":
+            if re.fullmatch(syntax.jump, line.split()[0]):
                 blocks.append(Block("", []))
     return blocks
 
 
-def loops_of(blocks: Sequence[Block]) -> list[Loop]:
+def loops_of(blocks: Sequence[Block], syntax: Assembly) -> list[Loop]:
     """The loops of a function, outer and inner ones, and the code in none."""
-    following = successors(blocks)
+    following = successors(blocks, syntax)
     members: dict[frozenset[int], list[str]] = defaultdict(list)
     for position, block in enumerate(blocks):
         members[innermost_loop(position, following)] += block.instructions
     return [Loop(instructions, bool(loop)) for loop, instructions in members.items()]
 
 
-def successors(blocks: Sequence[Block]) -> list[set[int]]:
+def successors(blocks: Sequence[Block], syntax: Assembly) -> list[set[int]]:
     """For each block the positions of those that may run next."""
     positions = {block.label: position for position, block in enumerate(blocks)}
     following = []
     for position, block in enumerate(blocks):
         last = block.instructions[-1].split() if block.instructions else [""]
-        targets = {positions[last[-1]]} if last[0].startswith("j") and last[-1] in positions else set()
-        if last[0] not in ENDS and position + 1 < len(blocks):
+        jumps = re.fullmatch(syntax.jump, last[0]) and last[-1] in positions
+        targets = {positions[last[-1]]} if jumps else set()
+        if last[0] not in syntax.ends and position + 1 < len(blocks):
             targets.add(position + 1)
         following.append(targets)
     return following

@@ -1,4 +1,4 @@
-"""The proof of real kernels, and of a few lines of assembly whose loops are known."""
+"""The instructions counted in real kernels, and of a few lines of assembly whose loops are known."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import space_named, space_of
-from tilewright_kernels.isa.proof import assembly, prove
+from tilewright_kernels.isa.instruction_count import assembly, count_instructions
 from tilewright_kernels.runtime.build import build, default_candidate
 
 DENSE = Workload(
@@ -49,11 +49,11 @@ def code_of(text: str) -> str:
 def test_a_dense_kernel_has_the_dot_products_of_its_path_in_its_inner_loop(
     isa: Isa, instruction: str, bits: int
 ) -> None:
-    proof = prove(assembly_of(DENSE, isa), isa)
-    assert (proof.instruction, proof.register_bits) == (instruction, bits)
-    assert proof.in_loop
-    assert 8 <= proof.dot_products < proof.instructions < 100
-    assert proof.dot_products <= proof.dot_products_in_kernel
+    count = count_instructions(assembly_of(DENSE, isa), isa)
+    assert (count.instruction, count.register_bits) == (instruction, bits)
+    assert count.in_loop
+    assert 8 <= count.dot_products < count.instructions < 100
+    assert count.dot_products <= count.dot_products_in_kernel
 
 
 @ON_EACH_PATH
@@ -68,9 +68,9 @@ def test_a_kernel_holds_no_instruction_of_a_stronger_path_and_none_that_saturate
 def test_a_kernel_of_the_generic_space_counts_no_dot_products(isa: Isa) -> None:
     target = Target(isa=isa)
     candidate = default_candidate(DENSE, space_named("generic"), target)
-    proof = prove(assembly(build(DENSE, target, candidate)), isa)
-    assert (proof.dot_products, proof.instructions, proof.in_loop) == (0, 0, False)
-    assert proof.dot_products_in_kernel == 0
+    count = count_instructions(assembly(build(DENSE, target, candidate)), isa)
+    assert (count.dot_products, count.instructions, count.in_loop) == (0, 0, False)
+    assert count.dot_products_in_kernel == 0
 
 
 NESTED = """
@@ -105,13 +105,13 @@ main:
 
 
 def test_each_instruction_counts_for_the_innermost_loop_around_it() -> None:
-    proof = prove(NESTED, Isa.AVX512_VNNI)
-    assert (proof.dot_products, proof.instructions, proof.in_loop) == (2, 7, True)
-    assert proof.dot_products_in_kernel == 4
+    count = count_instructions(NESTED, Isa.AVX512_VNNI)
+    assert (count.dot_products, count.instructions, count.in_loop) == (2, 7, True)
+    assert count.dot_products_in_kernel == 4
 
 
 def test_the_instructions_of_code_without_a_loop_are_counted_as_they_stand() -> None:
     straight = re.sub(r"\tj.*\n", "", NESTED)
-    proof = prove(straight, Isa.AVX512_VNNI)
-    assert (proof.dot_products, proof.in_loop) == (4, False)
-    assert proof.instructions == 12
+    count = count_instructions(straight, Isa.AVX512_VNNI)
+    assert (count.dot_products, count.in_loop) == (4, False)
+    assert count.instructions == 12
