@@ -17,7 +17,7 @@ demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ON
 	$(BIN)/tilewright demo
 
 test: check ## Everything that has to pass: check, then all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m 'not alone'
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone'
 	$(BIN)/pytest -m alone
 
 soak: $(INSTALLED) ## What takes too long for every change: 2,700 random workloads, and kills at 30 random instants

@@ -75,10 +75,16 @@ def default_kernel(workload: Workload, isa: Isa | None = None, threads: int = 1)
     return load_kernel(workload, host_target(isa, threads))
 
 
+def structured(workload: Workload, isa: Isa = Isa.AVX512_VNNI) -> StructuredSpace[Any]:
+    """The space of a workload on a path, where it is a structured one."""
+    space = space_of(workload, isa)
+    assert isinstance(space, StructuredSpace)
+    return space
+
+
 def chosen_candidate(workload: Workload, target: Target, index: int) -> Candidate:
     """The candidate that a structured space makes of one of its choices."""
-    space = space_of(workload, target.isa)
-    assert isinstance(space, StructuredSpace)
+    space = structured(workload, target.isa)
     candidates = space.candidates(workload, target)
     return space.choice(candidates[index % len(candidates)])
 

@@ -12,12 +12,12 @@ from tilewright.contract.candidates import Choice
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule
-from tilewright_kernels.conv2d.spaces import SPACES, StructuredSpace, space_of
+from tilewright_kernels.conv2d.spaces import SPACES, StructuredSpace
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.build import chosen
 from tilewright_kernels.runtime.kernel import Kernel
 
-from .cases import random_case
+from .cases import random_case, structured
 from .references import int64_result
 
 STRUCTURED = [space for space in SPACES if isinstance(space, StructuredSpace)]
@@ -85,8 +85,7 @@ def test_a_choice_of_an_earlier_version_builds_an_exact_kernel(isa: Isa, threads
 
 
 def test_a_choice_of_an_earlier_version_is_known_as_the_one_of_today() -> None:
-    space, target = space_of(DENSE, Isa.AVX512_VNNI), Target(isa=Isa.AVX512_VNNI)
-    assert isinstance(space, StructuredSpace)
+    space, target = structured(DENSE), Target(isa=Isa.AVX512_VNNI)
     old = Choice(space=space.name, version=1, decisions=OF_VERSION_1)
     assert space.read(old, DENSE, target) in space.candidates(DENSE, target)
 

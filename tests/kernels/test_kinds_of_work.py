@@ -6,9 +6,10 @@ import pytest
 
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.isa.instruction_count import assembly, count_instructions
 from tilewright_kernels.runtime.build import build, default_candidate
+
+from .cases import structured
 
 VNNI = (Isa.AVX512_VNNI, Isa.AVX_VNNI)
 
@@ -79,9 +80,8 @@ OTHERWISE = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_of_work_has_a_structured_space_whose_inner_loop_is_dot_products(kind: str, isa: Isa) -> None:
     family, workload = KINDS[kind]
-    space, target = space_of(workload, isa), Target(isa=isa)
+    space, target = structured(workload, isa), Target(isa=isa)
     assert space.name == f"{OTHERWISE.get((kind, isa), family)}_{isa}"
-    assert isinstance(space, StructuredSpace)
     count = count_instructions(assembly(build(workload, target, default_candidate(workload, space, target))), isa)
     assert count.dot_products > 0
 
@@ -90,7 +90,7 @@ def test_a_kind_of_work_has_a_structured_space_whose_inner_loop_is_dot_products(
 @pytest.mark.parametrize("kind", ["3x3", "3 input channels, 7x7", "depthwise 3x3"])
 def test_a_structured_space_multiplies_with_dot_products_on_many_threads_too(kind: str, isa: Isa) -> None:
     family, workload = KINDS[kind]
-    space, target = space_of(workload, isa), Target(isa=isa, threads=8)
+    space, target = structured(workload, isa), Target(isa=isa, threads=8)
     assert space.name == f"{family}_{isa}"
     count = count_instructions(assembly(build(workload, target, default_candidate(workload, space, target))), isa)
     assert count.in_loop

@@ -21,7 +21,7 @@ from tilewright_kernels.runtime.build import compile_schedule, definition, sched
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.verification import GuardedOutput
 
-from .cases import chosen_candidate, default_kernel, evolved_candidate, host_target, random_case
+from .cases import chosen_candidate, default_kernel, evolved_candidate, host_target, random_case, structured
 from .references import int64_result
 
 TARGET = Target(isa=Isa.AVX512_VNNI)
@@ -68,12 +68,6 @@ DEPTHWISE_TO_BYTES = {
     "two quads a row": depthwise(40, 9, kernel_size=(3, 5), stride=(1, 2), dilation=(2, 1)),
 }
 EACH_WORKLOAD = pytest.mark.parametrize("workload", list(WORKLOADS.values()), ids=list(WORKLOADS))
-
-
-def structured(workload: Workload) -> StructuredSpace:
-    space = space_of(workload, TARGET.isa)
-    assert isinstance(space, StructuredSpace)
-    return space
 
 
 def schedule_of(workload: Workload, target: Target, choice: Any) -> Any:

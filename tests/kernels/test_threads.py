@@ -212,6 +212,7 @@ def test_idle_threads_of_the_pool_sleep_and_wake() -> None:
 
 
 @NEEDS_TWO_CORES
+@pytest.mark.alone
 @pytest.mark.usefixtures("_same_cores_afterwards")
 @pytest.mark.parametrize("core", CORES[:2])
 def test_a_member_that_slept_on_the_callers_core_starts_on_another(core: int) -> None:
@@ -231,6 +232,7 @@ def test_a_member_that_slept_on_the_callers_core_starts_on_another(core: int) ->
 
 
 @NEEDS_TWO_CORES
+@pytest.mark.alone
 @pytest.mark.usefixtures("_same_cores_afterwards")
 def test_no_thread_leaves_the_cores_that_it_was_given_later() -> None:
     call = loop_that_tells_who_ran_it(2)

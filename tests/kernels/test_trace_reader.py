@@ -19,14 +19,13 @@ from .cases import host_target
 
 CONV = Workload(batch=1, in_channels=8, height=6, width=6, out_channels=12, kernel_size=(3, 3), residual=True)
 DEPTHWISE = Workload(batch=2, in_channels=16, height=6, width=6, out_channels=16, kernel_size=(3, 3), groups=16)
-TWO_PIXELS = Workload(
-    batch=1, in_channels=16, height=1, width=2, out_channels=16, kernel_size=(1, 1), groups=16, layout="NCHW16c"
-)
+IN_NCHW = DEPTHWISE.model_copy(update={"layout": "NCHW"})
+"""Its tiles are written through a cache."""
 BLOCK, LOOPS = ["GetSBlock", [], ["conv", "main"], ["b0"]], ["GetLoops", ["b0"], [], ["l1", "l2", "l3"]]
 TILE = ["SamplePerfectTile", ["l1"], [2, 64], ["v4", "v5"]]
 
 
-@pytest.mark.parametrize("workload", [CONV, DEPTHWISE, TWO_PIXELS], ids=["grouped", "depthwise", "two pixels"])
+@pytest.mark.parametrize("workload", [CONV, DEPTHWISE, IN_NCHW], ids=["dense", "depthwise", "depthwise in NCHW"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_trace_that_metaschedule_breeds_is_read(workload: Workload, threads: int) -> None:
     target = host_target(threads=threads)
@@ -81,6 +80,7 @@ ODD: dict[str, Any] = {
     "a value that nothing gave": [[["Vectorize", ["l7"], [], []]], []],
     "a block where a loop has to be": [[BLOCK, ["Vectorize", ["b0"], [], []]], []],
     "another function": [[["GetSBlock", [], ["conv", "other"], ["b0"]]], []],
+    "a cache that is no memory of a CPU": [[BLOCK, ["CacheWrite", ["b0", []], [0, "shared"], ["b1"]]], []],
     "three parts": [[], [], []],
     "an instruction that is none": [["GetSBlock"], []],
     "too many instructions": [[BLOCK] * 1_001, []],

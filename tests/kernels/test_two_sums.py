@@ -8,12 +8,11 @@ import pytest
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.dense.choices import loops_of
-from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.isa.paths import PATHS, host_isas
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning import verification
 
-from .cases import chosen_candidate, random_case
+from .cases import chosen_candidate, random_case, structured
 from .references import int64_result
 
 SMALL = Workload(batch=1, in_channels=32, height=7, width=7, out_channels=16, kernel_size=(3, 3), padding=(1, 1, 1, 1))
@@ -41,9 +40,7 @@ def test_an_output_is_two_sums_only_where_registers_are_few_and_columns_do_not_f
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_choice_whose_outputs_are_two_sums_is_exact(threads: int) -> None:
     target = Target(isa=Isa.AVX_VNNI, threads=threads)
-    space = space_of(SMALL, target.isa)
-    assert isinstance(space, StructuredSpace)
-    for index in range(len(space.candidates(SMALL, target))):
+    for index in range(len(structured(SMALL, target.isa).candidates(SMALL, target))):
         case = random_case(SMALL, index)
         result = case.run(Kernel(SMALL, target, chosen_candidate(SMALL, target, index)))
         np.testing.assert_array_equal(result, int64_result(case))

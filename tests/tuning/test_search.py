@@ -8,12 +8,12 @@ from tilewright.contract.candidates import Candidate, candidate_fields
 from tilewright.contract.records import RecordState
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
-from tilewright_kernels.conv2d.spaces import StructuredSpace, space_of
 from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search import Search, search_for
 from tilewright_tuning.search.evolutionary import EvolutionarySearch
 from tilewright_tuning.search.ranked import RankedSearch
 
+from ..kernels.cases import structured
 from .examples import GROUPED, TARGET, does_not_apply, tiled
 
 MANY = Workload(
@@ -21,12 +21,6 @@ MANY = Workload(
 )
 VNNI = Target(isa=Isa.AVX512_VNNI)
 NOTHING = History(records=[], incumbent=None)
-
-
-def structured(workload: Workload) -> StructuredSpace:
-    space = space_of(workload, VNNI.isa)
-    assert isinstance(space, StructuredSpace)
-    return space
 
 
 def proposals(search: Search) -> list[Candidate]:

@@ -11,7 +11,8 @@ from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search.ranked import FIRST_BY_NEIGHBOURS, RankedSearch
 from tilewright_tuning.search.transfer_samples import find_nearest, read_transfer_samples
 
-from .test_search import NOTHING, VNNI, known, proposals, structured
+from ..kernels.cases import structured
+from .test_search import NOTHING, VNNI, known, proposals
 
 BATCH = FIRST_BY_NEIGHBOURS + 1
 

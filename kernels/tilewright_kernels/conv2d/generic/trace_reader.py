@@ -47,7 +47,7 @@ ANNOTATIONS: dict[str, str] = {
 @dataclass(frozen=True)
 class Instruction:
     """What an instruction takes and gives, as patterns over letters: block, loop, v for a sampled number, integer,
-    none, s for known text, empty list.
+    none, s for known text, e for an empty list.
     """
 
     inputs: str
@@ -78,6 +78,13 @@ def _is_block(attributes: list[Any]) -> bool:
 
 def _is_tile(attributes: list[Any]) -> bool:
     return len(attributes) == 2 and _is_number(attributes[0], 1, 16) and _is_number(attributes[1], 1, MOST_STEPS)
+
+
+def _is_cache(attributes: list[Any]) -> bool:
+    match attributes:
+        case [index, "global"]:
+            return _is_number(index, 0, 0)
+    return False
 
 
 def _is_category(attributes: list[Any]) -> bool:
@@ -113,7 +120,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "ReverseComputeAt": Instruction("bl", "", _is_location),
     "ComputeInline": Instruction("b"),
     "ReverseComputeInline": Instruction("b"),
-    "CacheWrite": Instruction("be", "b", lambda attributes: attributes == [0, "global"]),
+    "CacheWrite": Instruction("be", "b", _is_cache),
     "DecomposeReduction": Instruction("bl", "b"),
     "RFactor": Instruction("l", "b", lambda attributes: len(attributes) == 1 and _is_number(attributes[0], -8, 8)),
     "Annotate": Instruction("[bl][ivs]", "", _is_annotation),
