@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest
 
 WorkloadSource = Workload | Mapping[str, Any] | str
 
-_WORKLOADS = TypeAdapter(list[Workload])
+_WORKLOADS = TypeAdapter(list[Workload], config=ConfigDict(defer_build=True))
 
 
 def parse_workload(source: WorkloadSource) -> Workload:

@@ -265,7 +265,7 @@ def test_the_doctor_names_what_is_wrong_and_the_remedy(
         Check("python", True, "3.11"),
         Check("apache-tvm-ffi", is_fit, "0.1.15 [new]", None if is_fit else "pip install it"),
     ]
-    monkeypatch.setattr("tilewright.cli.machine.run_checks", lambda: iter(found))
+    monkeypatch.setattr("tilewright.doctor.run_checks", lambda: iter(found))
     result = run("doctor")
     assert result.exit_code == code
     assert "0.1.15 [new]" in result.stdout

@@ -59,6 +59,11 @@ class Evaluation:
         return self._kernels[candidate_id]
 
     def measure(self, candidate_id: str, repeats: int, cutoff_us: float) -> Measurement:
+        before_us = canary_us(self.target.isa)
+        latencies_us = self.take_latencies(candidate_id, repeats, cutoff_us)
+        return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
+
+    def take_latencies(self, candidate_id: str, repeats: int, cutoff_us: float = math.inf) -> list[float]:
         kernel = self.kernel(candidate_id)
         arguments = [
             self._data.reshape(kernel.data_shape),
@@ -66,9 +71,7 @@ class Evaluation:
             residual_argument(kernel, self._residual),
             self._out.reshape(kernel.out_shape),
         ]
-        before_us = canary_us(self.target.isa)
-        latencies_us = measure_latencies_us(kernel.module, arguments, repeats, cutoff_us, self.target.threads)
-        return Measurement(latencies_us, max(before_us, canary_us(self.target.isa)))
+        return measure_latencies_us(kernel.module, arguments, repeats, cutoff_us, self.target.threads)
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,21 @@ class Measure:
 
     candidate_id: str
     repeats: int
-    cutoff_us: float = math.inf
+    cutoff_us: float
 
     def execute(self, evaluation: Evaluation, /) -> Measurement:
         return evaluation.measure(self.candidate_id, self.repeats, self.cutoff_us)
+
+
+@dataclass(frozen=True)
+class TakeLatencies:
+    """Latencies of a built candidate in us, without canaries: rounds show by themselves what is disturbed."""
+
+    candidate_id: str
+    repeats: int
+
+    def execute(self, evaluation: Evaluation, /) -> list[float]:
+        return evaluation.take_latencies(self.candidate_id, self.repeats)
 
 
 @dataclass(frozen=True)

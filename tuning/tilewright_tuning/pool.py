@@ -8,7 +8,7 @@ from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.evaluation import Build, CountInstructions, Measure, MeasurePeak, Prepare, Verify
+from tilewright_tuning.evaluation import Build, CountInstructions, MeasurePeak, Prepare, TakeLatencies, Verify
 from tilewright_tuning.evaluator import Evaluator
 from tilewright_tuning.measurement import Pace
 from tilewright_tuning.verification import Mismatch
@@ -87,9 +87,7 @@ class EvaluatorPool:
         """Latencies in us. Raises CallFailed."""
         evaluator = self._evaluator_with(candidate)
         evaluator.run_on(self.cores.measuring)
-        measurement = evaluator.call(Measure(candidate.id, repeats), MEASURE_SECONDS)
-        self.pace.observe(measurement)
-        return measurement.latencies_us
+        return evaluator.call(TakeLatencies(candidate.id, repeats), MEASURE_SECONDS)
 
     def verify(self, candidate: Candidate) -> Verification | Mismatch:
         """Put it through the bit-exactness gate. Raises CallFailed."""

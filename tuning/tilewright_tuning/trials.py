@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.connection import wait
 
 from tilewright.contract.candidates import Candidate
@@ -16,6 +17,9 @@ from tilewright_tuning.measurement import DRIFT, Measurement, is_suspect
 from tilewright_tuning.pool import MEASURE_SECONDS, EvaluatorPool
 
 REPEATS = 7
+BASELINE_REPEATS = 1
+"""What ours is compared with is slower by an order of magnitude: it takes long, and need not be known to a percent."""
+
 CUTOFF = 1.5
 """A first sample this many times above the best ends a measurement: more repeats would not change the verdict."""
 
@@ -67,15 +71,16 @@ def run_trials(
     candidates: Iterable[Candidate],
     known_best_us: float = math.inf,
     is_cancelled: Callable[[], bool] = never,
+    baseline: Candidate | None = None,
 ) -> Iterator[Trial]:
-    """Trials as they come to their end. Candidates are taken as evaluators become free.
+    """Trials as they come to their end. Candidates are taken as evaluators become free, the `baseline` before them.
 
     When `is_cancelled`, or when nobody takes the trials any more, what is under way is dropped: it has no result yet,
     so nothing is lost.
     """
-    pipeline = Pipeline(pool, known_best_us)
+    pipeline = Pipeline(pool, known_best_us, baseline)
     try:
-        yield from pipeline.run(iter(candidates), is_cancelled)
+        yield from pipeline.run(candidates, is_cancelled)
     finally:
         pipeline.drop()
 
@@ -119,14 +124,16 @@ class Measuring:
 class Pipeline:
     """What each busy evaluator is at, and the rule that nothing disturbs a measurement on its cores."""
 
-    def __init__(self, pool: EvaluatorPool, best_us: float) -> None:
+    def __init__(self, pool: EvaluatorPool, best_us: float, baseline: Candidate | None) -> None:
         self._pool = pool
         self._best_us = best_us
+        self._baseline = baseline
         self._stages: dict[Evaluator, Building | Built | Measuring] = {}
 
-    def run(self, candidates: Iterator[Candidate], is_cancelled: Callable[[], bool]) -> Iterator[Trial]:
+    def run(self, candidates: Iterable[Candidate], is_cancelled: Callable[[], bool]) -> Iterator[Trial]:
+        waiting = chain([] if self._baseline is None else [self._baseline], candidates)
         while not is_cancelled():
-            yield from self._begin_builds(candidates)
+            yield from self._begin_builds(waiting)
             self._begin_measurement()
             if not self._stages:
                 return
@@ -178,7 +185,9 @@ class Pipeline:
                 for builder in builders:
                     builder.run_on(cores.spare)
                 evaluator.run_on(cores.measuring)
-                command = Measure(stage.pending.candidate.id, REPEATS, CUTOFF * self._best_us)
+                candidate = stage.pending.candidate
+                repeats = BASELINE_REPEATS if candidate == self._baseline else REPEATS
+                command = Measure(candidate.id, repeats, CUTOFF * self._best_us)
                 self._stages[evaluator] = Measuring(stage.pending, evaluator.begin(command, MEASURE_SECONDS))
                 return
 

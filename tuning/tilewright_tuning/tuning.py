@@ -11,7 +11,6 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.runtime.build import unscheduled_candidate
 from tilewright_tuning.budget import Budget, Spending
-from tilewright_tuning.child_process import CallFailed
 from tilewright_tuning.finals import Decision, Rejection, Winner, decide
 from tilewright_tuning.pool import EvaluatorPool
 from tilewright_tuning.search import Search, search_for
@@ -58,13 +57,18 @@ def tune(
     """
     started = time.monotonic()
     pool.prepare(workload, target)
-    default_us = measure_default(pool, workload) if with_default else None
+    default = DefaultSchedule(workload if with_default else None)
     latencies = [(each.latency_us, each.as_candidate) for each in history.records if each.latency_us is not None]
     known_best_us = min((latency for latency, _ in latencies), default=math.inf)
     spending = Spending(budget, known_best_us, len(history.records))
     proposals = Proposals(search_for(workload, target, history), spending)
     trials: list[Trial] = []
-    for trial in search(proposals, lambda candidates: run_trials(pool, candidates, known_best_us, is_cancelled)):
+
+    def run(candidates: Iterable[Candidate]) -> Iterator[Trial]:
+        found = run_trials(pool, candidates, known_best_us, is_cancelled, default.candidate)
+        return default.take_from(found)
+
+    for trial in search(proposals, run):
         trials.append(trial)
         on_trial(trial)
     search_seconds = time.monotonic() - started
@@ -80,7 +84,7 @@ def tune(
         exit_reason,
         ranking,
         decision.rejections,
-        default_us,
+        default.latency_us,
         search_seconds,
         time.monotonic() - started,
     )
@@ -112,11 +116,23 @@ def search(proposals: Proposals, run: Callable[[Iterable[Candidate]], Iterator[T
         yield trial
 
 
-def measure_default(pool: EvaluatorPool, workload: Workload) -> float | None:
-    """Latency of TVM's default schedule in us, or None where it would take too long or does not run."""
-    if workload.macs > DEFAULT_MACS:
-        return None
-    try:
-        return min(pool.measure(unscheduled_candidate(), 1))
-    except CallFailed:
-        return None
+class DefaultSchedule:
+    """TVM's default schedule of a workload, tried while the first candidates are built."""
+
+    def __init__(self, workload: Workload | None) -> None:
+        """None where nobody asks for it."""
+        is_tried = workload is not None and workload.macs <= DEFAULT_MACS
+        self.candidate = unscheduled_candidate() if is_tried else None
+        self.latency_us: float | None = None
+        """None where it would take too long or does not run, too."""
+
+    def take_from(self, trials: Iterable[Trial]) -> Iterator[Trial]:
+        """The trials without its own, from which it takes its latency."""
+        waits = self.candidate is not None
+        for trial in trials:
+            if not waits or trial.candidate != self.candidate:
+                yield trial
+                continue
+            waits = False  # a search may propose the same
+            if isinstance(trial, Measured):
+                self.latency_us = min(trial.latencies_us)

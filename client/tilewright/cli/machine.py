@@ -1,6 +1,7 @@
 """`tilewright doctor`: is this machine fit, and what would mend it?"""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
@@ -8,7 +9,9 @@ from rich.text import Text
 from tilewright.cli.failures import FAILED
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, print_json, table
-from tilewright.doctor import Check, run_checks
+
+if TYPE_CHECKING:
+    from tilewright.doctor import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +20,8 @@ def register(app: typer.Typer) -> None:
 
 def doctor(as_json: AsJson = False) -> None:
     """Tell whether this machine and its packages are fit, and how to mend what is not."""
+    from tilewright.doctor import run_checks
+
     done = list(run_checks())
     is_fit = all(check.ok for check in done)
     if as_json:
@@ -27,7 +32,7 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _print_table(done: list[Check]) -> None:
+def _print_table(done: list["Check"]) -> None:
     rows = table("", "check", "found", "remedy", prose=("found", "remedy"))
     for check in done:
         sign = Text("ok", style="green") if check.ok else Text("no", style="red")

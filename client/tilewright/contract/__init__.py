@@ -3,50 +3,54 @@
 Users find all messages here. The packages of this project import each from the module that it stands in.
 """
 
-from tilewright.contract.attempts import (
-    AttemptBrief,
-    BriefedWorkload,
-    Finished,
-    History,
-    Interrupted,
-    KnownRecord,
-    LaunchOrder,
-    Neighbour,
-    NeighbourRecord,
-    Publication,
-    RecordBatch,
-    Renewal,
-    RenewalAnswer,
-    Report,
-    Start,
-    Stored,
-    WorkloadOutcome,
-)
-from tilewright.contract.attempts import Failed as AttemptFailed
-from tilewright.contract.candidates import Candidate, Choice, GenericTrace, Trace
-from tilewright.contract.events import Event, UnknownEvent
-from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import Job, JobRequest, JobState, JobWorkload, Progress
-from tilewright.contract.pages import Page
-from tilewright.contract.records import (
-    FailedRecord,
-    FailureKind,
-    MeasuredRecord,
-    NewRecord,
-    Provenance,
-    Record,
-    RecordState,
-)
-from tilewright.contract.schedules import (
-    InstructionCount,
-    Lookup,
-    LookupResult,
-    Schedule,
-    ScheduleDetail,
-    Verification,
-)
-from tilewright.contract.target import ISAS, Isa, Target, TargetName
-from tilewright.contract.workload import Workload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilewright.contract.attempts import (
+        AttemptBrief,
+        BriefedWorkload,
+        Finished,
+        History,
+        Interrupted,
+        KnownRecord,
+        LaunchOrder,
+        Neighbour,
+        NeighbourRecord,
+        Publication,
+        RecordBatch,
+        Renewal,
+        RenewalAnswer,
+        Report,
+        Start,
+        Stored,
+        WorkloadOutcome,
+    )
+    from tilewright.contract.attempts import Failed as AttemptFailed
+    from tilewright.contract.candidates import Candidate, Choice, GenericTrace, Trace
+    from tilewright.contract.events import Event, UnknownEvent
+    from tilewright.contract.hosts import Host
+    from tilewright.contract.jobs import Job, JobRequest, JobState, JobWorkload, Progress
+    from tilewright.contract.pages import Page
+    from tilewright.contract.records import (
+        FailedRecord,
+        FailureKind,
+        MeasuredRecord,
+        NewRecord,
+        Provenance,
+        Record,
+        RecordState,
+    )
+    from tilewright.contract.schedules import (
+        InstructionCount,
+        Lookup,
+        LookupResult,
+        Schedule,
+        ScheduleDetail,
+        Verification,
+    )
+    from tilewright.contract.target import ISAS, Isa, Target, TargetName
+    from tilewright.contract.workload import Workload
 
 __all__ = [
     "ISAS",
@@ -99,3 +103,16 @@ __all__ = [
     "Workload",
     "WorkloadOutcome",
 ]
+
+_MODULES = ("attempts", "candidates", "events", "hosts", "jobs", "pages", "records", "schedules", "target", "workload")
+_RENAMED = {"AttemptFailed": "Failed"}
+
+
+def __getattr__(name: str) -> Any:
+    """A module is imported when one of its messages is asked for: most programs need few."""
+    if name in __all__:
+        for each in _MODULES:
+            module = import_module(f"{__name__}.{each}")
+            if hasattr(module, _RENAMED.get(name, name)):
+                return getattr(module, _RENAMED.get(name, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt, TypeAdapter
+from pydantic import ConfigDict, Field, StrictInt, TypeAdapter
 from typing_extensions import TypeAliasType
 
 from tilewright.contract.candidates import CandidateFields
@@ -85,7 +85,7 @@ NewRecord = TypeAliasType("NewRecord", Annotated[MeasuredRecord | FailedRecord, 
 Record = TypeAliasType("Record", Annotated[StoredMeasuredRecord | StoredFailedRecord, Field(discriminator="state")])
 """A record as the store holds it."""
 
-_NEW_RECORD: TypeAdapter[NewRecord] = TypeAdapter(NewRecord)
+_NEW_RECORD: TypeAdapter[NewRecord] = TypeAdapter(NewRecord, config=ConfigDict(defer_build=True))
 
 
 def parse_record(document: str | bytes) -> NewRecord:
