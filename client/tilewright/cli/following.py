@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,13 +12,15 @@ from tilewright.cli.job_view import job_view
 from tilewright.cli.output import console
 from tilewright.contract.jobs import Job
 from tilewright.errors import ServerUnreachable, Unavailable
-from tilewright.http import Client
+
+if TYPE_CHECKING:
+    from tilewright.http import Client
 
 LEAST_SECONDS = 0.25
 """Between two looks at the job, however many events there are."""
 
 
-def follow(client: Client, job_id: int, show: bool = True) -> Job:
+def follow(client: "Client", job_id: int, show: bool = True) -> Job:
     """The job at its end; on the way there it is shown. Ctrl-C stops the watching, not the job."""
     try:
         if show:
@@ -35,7 +38,7 @@ def follow(client: Client, job_id: int, show: bool = True) -> Job:
     return job
 
 
-def snapshots(client: Client, job_id: int) -> Iterator[Job]:
+def snapshots(client: "Client", job_id: int) -> Iterator[Job]:
     """The job now, again whenever something happened to it, and as it ended."""
     job = client.job(job_id)
     yield job

@@ -1,16 +1,18 @@
 """`tilewright jobs`, `watch` and `cancel`."""
 
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tilewright.cli.following import follow
 from tilewright.cli.options import AsJson, JobId, Url
 from tilewright.cli.output import console, print_json, print_json_line, table
+from tilewright.cli.service import open_client, require_success
 from tilewright.contract.jobs import Job, JobState
-from tilewright.http import Client, open_client
-from tilewright.job_handle import require_success
+
+if TYPE_CHECKING:
+    from tilewright.http import Client
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +70,7 @@ def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
         typer.echo(f"job {job.id} is {job.state if job.state.is_final else 'being cancelled'}")
 
 
-def _print_events(client: Client, job_id: int) -> Job:
+def _print_events(client: "Client", job_id: int) -> Job:
     for event in client.events(job_id):
         print_json_line(event)
     return client.job(job_id)

@@ -6,11 +6,11 @@ import typer
 
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
+from tilewright.cli.service import open_client
 from tilewright.contract.schedules import InstructionCount, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
-from tilewright.http import open_client
 from tilewright.requests import lookup
 
 EXAMPLES = """[bold]Examples[/]

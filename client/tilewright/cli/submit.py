@@ -7,11 +7,10 @@ import typer
 from tilewright.cli.following import follow
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
+from tilewright.cli.service import open_client, require_success
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS
-from tilewright.http import open_client
-from tilewright.job_handle import require_success
 from tilewright.requests import job_request
 
 EXAMPLES = """[bold]Examples[/]

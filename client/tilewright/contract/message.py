@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 class Message(BaseModel):
     """Frozen, and closed: a key that it does not know is an error, not a silence."""
 
-    # Validators are built when a message is first used: a program has most of them for nothing.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 RowId = Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
