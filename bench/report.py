@@ -9,7 +9,7 @@ from tilewright.contract.target import ISAS
 from tilewright_comparison.comparison import Agreement, PeerFigures
 from tilewright_comparison.peers import PEERS
 
-from . import chart, curves
+from . import chart, curves, threads
 from .runs import Layer, Run, compare_with, geomean, is_compute_bound, read
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +35,10 @@ STOCK = """\
 TVM's own rules, search, cost model, builder and runner, with an intrinsic that compiles in place of the shipped one.
 Stock gives int32 and does not requantise.
 """
+THREADS = """\
+A plain Python process of each library, nothing pinned, one after the other: us of the first call after a pause, and of
+each of the next nine, medians over all bursts (`python -m bench.threads`).
+"""
 LIMITS = """\
 A layer takes at least as long as its multiply-adds at the measured peak, and at least as long as reading its input and
 weights and writing its output once at the bandwidth of the nearest memory that holds all three. Peak and bandwidth are
@@ -53,7 +57,9 @@ def main() -> None:
     runs = sorted(map(read, files), key=order)
     race_file = options.results / "curves.json"
     races = curves.read(race_file) if race_file.exists() else []
-    (options.docs / "benchmarks.md").write_text(page(runs, races))
+    threads_file = options.results / "threads.json"
+    called = threads.read(threads_file) if threads_file.exists() else None
+    (options.docs / "benchmarks.md").write_text(page(runs, races, called))
     for name, drawing in charts(runs, races).items():
         (options.docs / name).write_text(drawing)
 
@@ -79,9 +85,11 @@ def plain_runs(runs: list[Run]) -> list[Run]:
     return [run for run in runs if run.target.isa is runs[0].target.isa and run.target.threads == run.batch == 1]
 
 
-def page(runs: list[Run], races: list[curves.Race]) -> str:
+def page(runs: list[Run], races: list[curves.Race], called: threads.Outcome | None) -> str:
     strongest = [run for run in runs if run.target.isa is runs[0].target.isa]
     parts = [PREAMBLE, machine(runs), "## All networks\n", summary(strongest), losses(runs)]
+    if called is not None:
+        parts += ["## Two threads as a user calls them\n", THREADS, as_called(called)]
     if paths := [run for run in runs if run.network == "resnet18" and run.target.threads == run.batch == 1]:
         parts += ["## ISA paths\n", PATHS, isa_paths(paths)]
     if races:
@@ -151,6 +159,29 @@ def losses(runs: list[Run]) -> str:
 
 def loss_cells(layer: Layer, peer: PeerFigures) -> list[str]:
     return [f"{peer.latency_us:.1f}", f"{layer.latency_us:.1f}", f"{peer.ratio:.3f}", bits(peer.agreement)]
+
+
+def as_called(called: threads.Outcome) -> str:
+    callers = dict.fromkeys((each.library, each.threads) for each in called.figures)
+    pauses = dict.fromkeys(each.pause_ms for each in called.figures)
+    found = {(each.library, each.threads, each.pause_ms): each for each in called.figures}
+    rows = []
+    for library, count in callers:
+        cells = [found[library, count, pause_ms] for pause_ms in pauses]
+        rows.append(
+            [f"{title(library)}, {count}", *(f"{each.first_us:.0f}, {each.following_us:.0f}" for each in cells)]
+        )
+    head = ["library, threads", *(f"pause {pause_ms} ms" for pause_ms in pauses)]
+    together = "; ".join(f"{title(library)} {calls:.0f}" for library, calls in called.calls_together.items())
+    lines = [
+        f"`{called.layer}` on {called.cpu_model} (`{called.host_class}`), {called.measured_at[:10]}.",
+        f"Two processes of two threads each at the same time, calls a second together: {together}.",
+    ]
+    return table(head, rows) + "\n" + "\n".join(textwrap.fill(line, WIDTH) for line in lines) + "\n"
+
+
+def title(library: str) -> str:
+    return PEERS[library].title if library in PEERS else "Tilewright"
 
 
 def isa_paths(runs: list[Run]) -> str:
