@@ -80,7 +80,18 @@ ODD: dict[str, Any] = {
     "a value that nothing gave": [[["Vectorize", ["l7"], [], []]], []],
     "a block where a loop has to be": [[BLOCK, ["Vectorize", ["b0"], [], []]], []],
     "another function": [[["GetSBlock", [], ["conv", "other"], ["b0"]]], []],
-    "a cache that is no memory of a CPU": [[BLOCK, ["CacheWrite", ["b0", []], [0, "shared"], ["b1"]]], []],
+    "more unrolled steps than there may be": [
+        [BLOCK, ["Annotate", ["b0", 2**31], ["pragma_auto_unroll_max_step"], []]],
+        [],
+    ],
+    "a factor of a split that is too large": [
+        [BLOCK, LOOPS, ["Split", ["l1", "None", 2**30], [1, 0], ["l4", "l5"]]],
+        [],
+    ],
+    "an innermost factor above the limit": [[BLOCK, LOOPS, TILE], [[2, [1, 65]]]],
+    "a value that is there already": [[BLOCK, BLOCK], []],
+    "a value that is given twice": [[BLOCK, ["GetLoops", ["b0"], [], ["l1", "l1"]]], []],
+    "more flags than there are": [[BLOCK, LOOPS, ["Fuse", ["l1", "l2"], [1, 1, 1, 1, 1], ["l4"]]], []],
     "three parts": [[], [], []],
     "an instruction that is none": [["GetSBlock"], []],
     "too many instructions": [[BLOCK] * 1_001, []],
@@ -99,3 +110,17 @@ def test_a_trace_is_refused_before_tvm_parses_it(trace: Any, monkeypatch: pytest
     published: dict[str, Any] = {"id": 1, "choice": None, "trace": trace}
     with pytest.raises(ForeignSchedule):
         load_kernel(CONV, target, Schedule.model_construct(**published))
+
+
+@pytest.mark.parametrize("kind", ["Unroll", "Vectorize"])
+def test_a_trace_that_would_write_out_whole_images_is_refused(kind: str) -> None:
+    large = CONV.model_copy(update={"height": 256, "width": 256})
+    loops = ["l2", "l3", "l4", "l5"]
+    trace = [
+        ["GetSBlock", [], ["requantise", "main"], ["b1"]],
+        ["GetLoops", ["b1"], [], loops],
+        ["Fuse", loops, [1], ["l6"]],
+        [kind, ["l6"], [], []],
+    ]
+    with pytest.raises(ForeignSchedule, match="writes out 774192 steps"):
+        scheduled(large, host_target(), GenericTrace(trace=[trace, []]))

@@ -26,7 +26,9 @@ class TuningService(ServiceProcess):
         super().kill()
 
     def kill_attempt(self) -> bool:
-        return _kill_first(self.processes("tilewright_worker"))
+        """One that has evaluators: what only stands by has a server for them, and its tracker."""
+        attempts = self.processes("tilewright_worker")
+        return _kill_first([each for each in attempts if len(each.children(recursive=True)) > 2])
 
     def kill_worker(self) -> bool:
         """The Dask worker process: the parent of attempts."""

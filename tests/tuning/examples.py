@@ -46,8 +46,8 @@ def does_not_apply() -> Candidate:
 
 
 def builds_for_ages(workload: Workload = DENSE) -> Candidate:
-    """All loops unrolled: half a million statements."""
+    """All loops unrolled but images and rows: 64,512 statements, just what a trace may write out."""
     sch = Schedule(definition("generic", workload))
-    for loop in sch.get_loops(sch.get_sblock("conv")):
+    for loop in sch.get_loops(sch.get_sblock("conv"))[2:]:
         sch.unroll(loop)
     return GenericTrace(trace=trace_of(sch))

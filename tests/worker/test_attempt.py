@@ -1,4 +1,5 @@
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def test_a_log_that_cannot_be_written_fails_the_job_and_says_so(tmp_path: Path) 
     assert isinstance(report, Failed)
     assert "cannot write its tuning log" in report.reason
     assert "No space left" in report.reason
+
+
+@pytest.fixture
+def full_journal(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a job whose journal is as large as a file may be; all other files have room."""
+    (tmp_path / "1").mkdir()
+    lines = "of another version\n" * 10_000
+    (tmp_path / "1" / "records.jsonl").write_text(lines)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(lines), limits[1]))
+    yield tmp_path / "1"
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_journal_that_cannot_be_written_fails_the_job_and_says_so(full_journal: Path) -> None:
+    order = LonelyClient()
+    order.order = ORDER.model_copy(update={"attempt": 2})
+    report = run_attempt(order, this_host(), full_journal)
+    assert isinstance(report, Failed)
+    assert "cannot write its tuning log: [Errno 27] File too large" in report.reason
 
 
 class ConfusedClient(LonelyClient):

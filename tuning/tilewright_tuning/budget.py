@@ -45,6 +45,10 @@ class Spending:
         self._since_improvement = 0
         self._plateau_us = known_best_us
 
+    def restart_clock(self) -> None:
+        """What was done until now is not a part of the search."""
+        self._started = self._clock()
+
     @property
     def seconds(self) -> float:
         return self._clock() - self._started

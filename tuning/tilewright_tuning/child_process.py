@@ -81,11 +81,15 @@ class ChildProcess(Generic[State]):
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Nothing that an earlier process kept is there any more."""
+        """Nothing that an earlier process kept is there any more. Raises CallFailed."""
         self.connection, other_end = self._context.Pipe()
         arguments = (other_end, self._make_state)
         self._process = self._context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        try:
+            self._process.start()
+        except (EOFError, OSError) as error:  # no memory, or the server that it is forked from has ended
+            self._process, self._exit_reason = None, f"no process could be started: {error!r}"
+            raise ProcessEnded(self._exit_reason) from error
         other_end.close()
 
     def stop(self) -> None:

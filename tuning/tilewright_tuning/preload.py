@@ -4,6 +4,8 @@ TVM is imported, the loop that measures how fast a core is now is compiled, and 
 a half that no evaluator spends again.
 """
 
+import traceback
+
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.spaces import space_of
@@ -23,4 +25,7 @@ def warm_up(target: Target) -> None:
     evaluation.build(default_candidate(SMALL, space_of(SMALL, target.isa), target))
 
 
-warm_up(Target(isa=host_isas()[0]))
+try:
+    warm_up(Target(isa=host_isas()[0]))
+except Exception:
+    traceback.print_exc()  # without this process nothing could be tuned, not even for other paths

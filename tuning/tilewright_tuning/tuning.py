@@ -66,7 +66,7 @@ def tune(
 
     def run(candidates: Iterable[Candidate]) -> Iterator[Trial]:
         found = run_trials(pool, candidates, known_best_us, is_cancelled, default.candidate)
-        return default.take_from(found)
+        return default.take_from(found, spending.restart_clock)
 
     for trial in search(proposals, run):
         trials.append(trial)
@@ -126,13 +126,14 @@ class DefaultSchedule:
         self.latency_us: float | None = None
         """None where it would take too long or does not run, too."""
 
-    def take_from(self, trials: Iterable[Trial]) -> Iterator[Trial]:
-        """The trials without its own, from which it takes its latency."""
+    def take_from(self, trials: Iterable[Trial], on_end: Callable[[], None]) -> Iterator[Trial]:
+        """The trials without its own, from which it takes its latency; that one comes to its end at `on_end`."""
         waits = self.candidate is not None
         for trial in trials:
             if not waits or trial.candidate != self.candidate:
                 yield trial
                 continue
             waits = False  # a search may propose the same
+            on_end()
             if isinstance(trial, Measured):
                 self.latency_us = min(trial.latencies_us)

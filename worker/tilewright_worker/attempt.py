@@ -81,7 +81,8 @@ class Attempt:
 
     def close(self) -> None:
         self._sender.close()
-        self._journal.close()
+        with writing_log():
+            self._journal.close()
 
     def _send_leftovers(self) -> Counter[str]:
         """Send what an earlier attempt measured here and could not send; how many trials of each workload that were."""

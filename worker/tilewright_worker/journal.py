@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
-from tilewright.contract.records import NewRecord, parse_record
+from tilewright.contract.records import FailedRecord, NewRecord, parse_record
 from tilewright.contract.workload import Workload
 from tilewright_kernels.isa.llvm import llvm_target
 from tilewright_kernels.runtime.build import chosen, definition, json_values, trace_of
@@ -81,7 +81,7 @@ class TuningLog:
                 yield Workload.model_validate_json(line)
 
     def append(self, record: NewRecord) -> None:
-        """Failures go in as MetaSchedule writes them, with a latency that no candidate has."""
+        """Failures go in as MetaSchedule writes them, with a latency that no candidate has, if they have a trace."""
         workload = self._known[record.workload_id]
         line = self._line(workload, record.space)
         seconds = [latency / 1e6 for latency in record.latencies_us] or [1e10]
@@ -89,7 +89,12 @@ class TuningLog:
         arguments = self._arguments[workload.id, record.space]
         trace = record.trace
         if record.choice is not None:
-            trace = trace_of(chosen(workload, record.target, record.choice))
+            try:
+                trace = trace_of(chosen(workload, record.target, record.choice))
+            except Exception:  # what TVM raises for a choice that it refuses
+                if isinstance(record, FailedRecord):
+                    return  # for just that
+                raise
         entry = [line, [trace, seconds, target, arguments]]
         append_line(self._records, json.dumps(entry))
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from tilewright.contract.attempts import RecordBatch
 from tilewright.contract.records import NewRecord
-from tilewright.errors import TilewrightError
 
 BATCH = 64
 BATCH_SECONDS = 0.25
@@ -21,7 +20,7 @@ class RecordSender:
         """None ends the thread."""
         self._hurry = threading.Event()
         """Somebody waits for what is in the queue, so no batch waits for more."""
-        self._error: TilewrightError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="record-sender", daemon=True)
         self._thread.start()
 
@@ -48,7 +47,7 @@ class RecordSender:
             if self._error is None:
                 try:
                     self._send_batch(RecordBatch(records=batch))
-                except TilewrightError as error:
+                except Exception as error:  # whatever it is, who sends next or waits for the rest has to hear of it
                     self._error = error
             for _ in batch:
                 self._queue.task_done()

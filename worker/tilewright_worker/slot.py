@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tilewright.contract.attempts import LaunchOrder
@@ -53,12 +54,13 @@ def measuring_cores(threads: int) -> list[int]:
 def stand_by(module: str = "tilewright_worker", logs_dir: str = "tuning_logs") -> None:
     """Start the process of the next attempt: it imports what it needs, and waits for its order.
 
-    It holds no core, and ends with this process. Call it from a thread that lives as long as the worker.
+    It holds no core, keeps off those on which somebody measures, and ends with this process. Call it from a thread that
+    lives as long as the worker.
     """
     global _standby
     if _standby is None or not _standby.is_ready_for(module, logs_dir):
-        _dismiss_standby()
-        _standby = Standby(module, logs_dir, _start_child(module, logs_dir))
+        _stop_standby()
+        _standby = Standby(module, logs_dir, _start_child(module, logs_dir, _quiet_cores()))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def _run(order: LaunchOrder, module: str, logs_dir: str) -> AttemptEnd:
             end = _run_child(order, _take_child(module, logs_dir))
     except TimeoutError as error:
         return AttemptEnd(exit_code=None, reason=str(error), is_busy=True)
-    stand_by(module, logs_dir)
+    with suppress(OSError):  # no memory for it: the next attempt then starts later
+        stand_by(module, logs_dir)
     return end
 
 
@@ -90,14 +93,17 @@ def _take_child(module: str, logs_dir: str) -> subprocess.Popen[bytes]:
     """The child that stands by, or a new one."""
     global _standby
     standby, _standby = _standby, None
+    cores = os.sched_getaffinity(0)
     if standby is not None and standby.is_ready_for(module, logs_dir):
+        with suppress(ProcessLookupError):  # it has just died, which shows when it is waited for
+            os.sched_setaffinity(standby.child.pid, cores)
         return standby.child
     _standby = standby
-    _dismiss_standby()
-    return _start_child(module, logs_dir)
+    _stop_standby()
+    return _start_child(module, logs_dir, cores)
 
 
-def _dismiss_standby() -> None:
+def _stop_standby() -> None:
     global _standby
     if _standby is not None:
         _kill_group(_standby.child)
@@ -120,6 +126,17 @@ def _exclusive(cores: list[int]) -> Iterator[None]:
         yield
 
 
+def _quiet_cores() -> set[int]:
+    """Those on which nobody measures now, or all where somebody does on each."""
+    cores = os.sched_getaffinity(0)
+    return {core for core in cores if _is_free(core)} or cores
+
+
+def _is_free(core: int) -> bool:
+    with open(_locks_dir() / f"core-{core}", "w") as lock:
+        return _try_lock(lock.fileno())
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,7 +157,7 @@ def _environment(logs_dir: str) -> dict[str, str]:
     return {**passed_on, "TILEWRIGHT_LOGS_DIR": logs_dir}
 
 
-def _start_child(module: str, logs_dir: str) -> subprocess.Popen[bytes]:
+def _start_child(module: str, logs_dir: str, cores: Collection[int]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
@@ -148,7 +165,7 @@ def _start_child(module: str, logs_dir: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         env=_environment(logs_dir),
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=partial(_begin_child, frozenset(cores)),
     )
 
 
@@ -166,9 +183,10 @@ def _run_child(order: LaunchOrder, child: subprocess.Popen[bytes]) -> AttemptEnd
     return AttemptEnd(exit_code=exit_code, reason=_reason(exit_code, stderr_tail))
 
 
-def _die_with_parent() -> None:
+def _begin_child(cores: Collection[int]) -> None:
     """Runs in the child. The parent is the thread that waits for it, so the two share their fate."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.sched_setaffinity(0, cores)
 
 
 def _hand_over(child: subprocess.Popen[bytes], order: LaunchOrder) -> None:

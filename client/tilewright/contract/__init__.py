@@ -104,12 +104,14 @@ __all__ = [
     "WorkloadOutcome",
 ]
 
-_MODULES = ("attempts", "candidates", "events", "hosts", "jobs", "pages", "records", "schedules", "target", "workload")
+_MODULES = ("workload", "target", "hosts", "candidates", "schedules", "records", "pages", "jobs", "events", "attempts")
+"""The small ones first."""
+
 _RENAMED = {"AttemptFailed": "Failed"}
 
 
 def __getattr__(name: str) -> Any:
-    """A module is imported when one of its messages is asked for: most programs need few."""
+    """Modules are imported until one has it: most programs need few."""
     if name in __all__:
         for each in _MODULES:
             module = import_module(f"{__name__}.{each}")

@@ -12,6 +12,7 @@ from tilewright.contract.candidates import GENERIC, Candidate, Choice, GenericTr
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule
+from tilewright_kernels.conv2d.generic.extents import check_extents
 from tilewright_kernels.conv2d.generic.trace_reader import check_trace
 from tilewright_kernels.conv2d.spaces import Space, StructuredSpace, space_named, structured_space
 from tilewright_kernels.isa.llvm import llvm_target
@@ -53,6 +54,7 @@ def scheduled(workload: Workload, target: Target, candidate: Candidate) -> Sched
             Trace.apply_json_to_schedule(candidate.trace, sch)
         except Exception as error:  # whatever TVM raises for a trace that does not fit the definition
             raise ForeignSchedule(f"a trace that does not fit {workload.name}: {last_line(error)}") from error
+        check_extents(sch)
     return sch
 
 

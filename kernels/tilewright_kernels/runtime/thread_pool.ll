@@ -20,9 +20,9 @@
 ;   absent             idle      member  it comes, too late
 ;   idle               asleep    member  nobody has called for some time
 ;
-; Memory orders. What a caller writes for its members (@task, @failed, place and home of a member) it writes before
+; Memory orders. What a caller writes for its members (@task, @failed, home of a member and what it was moved from) it writes before
 ; idle -> called, which releases; a member reads it after called -> running, which acquires. What members write (results,
-; @failed, their place) they write before running -> idle, which releases; the caller waits for that with a load that
+; @failed, that they came home) they write before running -> idle, which releases; the caller waits for that with a load that
 ; acquires. The other changes hand nothing over and are monotonic: that the word itself changes atomically is enough. A
 ; member cannot sleep through a call, because both are exchanges of the same word: either the caller finds `asleep` and
 ; wakes, or the member's exchange finds `called` and fails; the system's own check of the word in FUTEX_WAIT covers the time
@@ -103,7 +103,7 @@ nothing:
 }
 
 ; Keep a member that is about to run off the caller's core, where it would wait behind the caller. Called between launches,
-; when the member's place is the caller's to write. A member that may use no other core stays.
+; when it is the caller's to write where the member is. A member that may use no other core stays.
 define internal void @move_away(ptr %member) {
 entry:
   %cores = alloca %cores, align 128

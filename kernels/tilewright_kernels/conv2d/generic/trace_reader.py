@@ -17,7 +17,10 @@ from tilewright.errors import ForeignSchedule
 MOST_INSTRUCTIONS = 1_000
 MOST_CANDIDATES = 64
 MOST_STEPS = 1_024
-"""Unrolled steps, lanes of a vector, jobs of a core: what an annotation or a categorical sample may name."""
+"""Unrolled steps, lanes of a vector: what a factor, an annotation or a categorical sample may name."""
+
+MOST_JOBS = 16 * 256
+"""MetaSchedule asks for sixteen pieces of a parallel loop for each thread, of which a target has 256 at most."""
 
 OUTERMOST, INLINED = -1, -2
 """Compute locations that are no loop."""
@@ -30,18 +33,18 @@ NO_FACTOR = "None"
 
 TILINGS = ('"SSRSRS"', '"SSR"')
 
-ANNOTATIONS: dict[str, str] = {
-    "meta_schedule.tiling_structure": "s",
-    "meta_schedule.vectorize": "i",
-    "meta_schedule.parallel": "i",
-    "meta_schedule.unroll_explicit": "v|i",
-    "meta_schedule.unroll_implicit": "v|i",
-    "meta_schedule.random_compute_producer": "i",
-    "meta_schedule.inline_rule": "s",
-    "pragma_unroll_explicit": "i",
-    "pragma_auto_unroll_max_step": "i",
+ANNOTATIONS: dict[str, tuple[str, int]] = {
+    "meta_schedule.tiling_structure": ("s", 0),
+    "meta_schedule.vectorize": ("i", MOST_STEPS),
+    "meta_schedule.parallel": ("i", MOST_JOBS),
+    "meta_schedule.unroll_explicit": ("v|i", MOST_STEPS),
+    "meta_schedule.unroll_implicit": ("v|i", MOST_STEPS),
+    "meta_schedule.random_compute_producer": ("i", 1),
+    "meta_schedule.inline_rule": ("s", 0),
+    "pragma_unroll_explicit": ("i", 1),
+    "pragma_auto_unroll_max_step": ("i", MOST_STEPS),
 }
-"""Known annotations, and whether each takes text (s), a sampled number (v) or a number (i)."""
+"""Known annotations, whether each takes text (s), a sampled number (v) or a number (i), and the largest number."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class Instruction:
     attributes: Callable[[list[Any]], bool] = lambda attributes: attributes == []
 
 
-def _are_flags(attributes: list[Any]) -> bool:
-    return all(each is True or each is False or (type(each) is int and each in (0, 1)) for each in attributes)
+def _are_flags(attributes: list[Any], count: int) -> bool:
+    are_flags = all(each is True or each is False or (type(each) is int and each in (0, 1)) for each in attributes)
+    return len(attributes) == count and are_flags
 
 
 def _is_number(value: Any, least: int, most: int) -> bool:
@@ -64,7 +68,7 @@ def _is_number(value: Any, least: int, most: int) -> bool:
 
 
 def _is_location(attributes: list[Any]) -> bool:
-    return len(attributes) == 2 and _are_flags(attributes[:1]) and _is_number(attributes[1], -1, MOST_STEPS)
+    return len(attributes) == 2 and _are_flags(attributes[:1], 1) and _is_number(attributes[1], -1, MOST_STEPS)
 
 
 def _is_block(attributes: list[Any]) -> bool:
@@ -109,8 +113,8 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "SamplePerfectTile": Instruction("l", "v+", _is_tile),
     "SampleCategorical": Instruction("", "v", _is_category),
     "SampleComputeLocation": Instruction("b", "l"),
-    "Split": Instruction("l[vin]+", "l+", _are_flags),
-    "Fuse": Instruction("l+", "l", _are_flags),
+    "Split": Instruction("l[vin]+", "l+", lambda attributes: _are_flags(attributes, 2)),
+    "Fuse": Instruction("l+", "l", lambda attributes: _are_flags(attributes, 1)),
     "Reorder": Instruction("l+"),
     "AddUnitLoop": Instruction("b|l", "l"),
     "Parallel": Instruction("l"),
@@ -158,11 +162,21 @@ def _check_instructions(instructions: list[Any]) -> None:
             raise ForeignSchedule(f"instruction {index} of the trace, {name}, has inputs that it cannot have")
         if not rule.attributes(attributes):
             raise ForeignSchedule(f"instruction {index} of the trace, {name}, has attributes that it cannot have")
-        if name == "Annotate" and not re.fullmatch(ANNOTATIONS[attributes[0]], _kind(inputs[1], known)):
+        if name == "Split" and any(_is_number(factor, MOST_STEPS + 1, MOST) for factor in inputs):
+            raise ForeignSchedule(f"instruction {index} of the trace splits by a factor that it cannot have")
+        if name == "Annotate" and not _may_annotate(attributes[0], inputs[1], known):
             raise ForeignSchedule(f"instruction {index} of the trace annotates {attributes[0]} with what it cannot be")
         if not re.fullmatch(rule.outputs, "".join(_new_kind(value) for value in outputs)):
             raise ForeignSchedule(f"instruction {index} of the trace, {name}, has outputs that it cannot have")
-        known |= set(outputs)
+        if len(set(outputs)) < len(outputs) or known.intersection(outputs):
+            raise ForeignSchedule(f"instruction {index} of the trace, {name}, gives what is there already")
+        known.update(outputs)
+
+
+def _may_annotate(annotation: str, value: Any, known: set[str]) -> bool:
+    kinds, most = ANNOTATIONS[annotation]
+    kind = _kind(value, known)
+    return re.fullmatch(kinds, kind) is not None and (kind != "i" or value <= most)
 
 
 def _check_decisions(instructions: list[Any], decisions: list[Any]) -> None:
@@ -181,8 +195,9 @@ def _may_decide(instruction: list[Any], value: Any) -> bool:
     name, _, attributes, outputs = instruction
     match name:
         case "SamplePerfectTile":
-            is_list = isinstance(value, list) and len(value) == len(outputs)
-            return is_list and all(_is_number(factor, 1, MOST) for factor in value) and prod(value) <= MOST
+            is_list = isinstance(value, list) and len(value) == len(outputs) == attributes[0]
+            are_factors = is_list and all(_is_number(factor, 1, MOST) for factor in value)
+            return are_factors and prod(value) <= MOST and value[-1] <= attributes[1]
         case "SampleCategorical":
             return _is_number(value, 0, len(attributes[0]) - 1)
         case "SampleComputeLocation":
