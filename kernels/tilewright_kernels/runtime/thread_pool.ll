@@ -20,17 +20,16 @@
 ;   absent             idle      member  it comes, too late
 ;   idle               asleep    member  nobody has called for some time
 ;
-; Memory orders. What a caller writes for its members (@task, @failed, home of a member and what it was moved from) it writes before
-; idle -> called, which releases; a member reads it after called -> running, which acquires. What members write (results,
-; @failed, that they came home) they write before running -> idle, which releases; the caller waits for that with a load that
-; acquires. The other changes hand nothing over and are monotonic: that the word itself changes atomically is enough. A
-; member cannot sleep through a call, because both are exchanges of the same word: either the caller finds `asleep` and
-; wakes, or the member's exchange finds `called` and fails; the system's own check of the word in FUTEX_WAIT covers the time
-; between the exchange and the sleep. Claims are monotonic: which launch they belong to is in the value, and what a piece
-; reads and writes is covered by the changes of state above. @busy acquires and releases, so that the launches of several
-; threads follow each other like those of one.
-;
-; A template: thread_pool.py puts in what isa/ says of the architecture.
+; Memory orders. What a caller writes for its members (@task, @failed, home of a member and what it was moved from) it
+; writes before idle -> called, which releases; a member reads it after called -> running, which acquires. What members
+; write (results, @failed, that they came home) they write before running -> idle, which releases; the caller waits for
+; that with a load that acquires. The other changes hand nothing over and are monotonic: that the word itself changes
+; atomically is enough. A member cannot sleep through a call, because both are exchanges of the same word: either the
+; caller finds `asleep` and wakes, or the member's exchange finds `called` and fails; the system's own check of the word
+; in FUTEX_WAIT covers the time between the exchange and the sleep. Claims are monotonic: which launch they belong to is
+; in the value, and what a piece reads and writes is covered by the changes of state above. @busy acquires and releases,
+; so that the launches of several threads follow each other like those of one.  A template: thread_pool.py puts in what
+; isa/ says of the architecture.
 
 target datalayout = "$data_layout"
 target triple = "$triple"
