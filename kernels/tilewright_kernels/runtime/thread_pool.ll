@@ -28,8 +28,9 @@
 ; caller finds `asleep` and wakes, or the member's exchange finds `called` and fails; the system's own check of the word
 ; in FUTEX_WAIT covers the time between the exchange and the sleep. Claims are monotonic: which launch they belong to is
 ; in the value, and what a piece reads and writes is covered by the changes of state above. @busy acquires and releases,
-; so that the launches of several threads follow each other like those of one.  A template: thread_pool.py puts in what
-; isa/ says of the architecture.
+; so that the launches of several threads follow each other like those of one.
+;
+; A template: thread_pool.py puts in what isa/ says of the architecture.
 
 target datalayout = "$data_layout"
 target triple = "$triple"
