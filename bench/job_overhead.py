@@ -48,6 +48,9 @@ def main() -> int:
     median = statistics.median(seconds for seconds, _ in warm)
     print(f"cold: {cold[0]:.2f} s, of which the workload {cold[1]:.2f} s")
     print(f"warm: median {median:.2f} s of " + ", ".join(f"{seconds:.2f} ({search:.2f})" for seconds, search in warm))
+    for name, seconds, limit in (("cold", cold[0], COLD_SECONDS), ("warm", median, WARM_SECONDS)):
+        if seconds > limit:
+            print(f"{name}: above {limit:g} s")
     return 0 if cold[0] <= COLD_SECONDS and median <= WARM_SECONDS else 1
 
 

@@ -38,8 +38,9 @@ def packed(case: Case, threads: int = THREADS) -> PackedConv:
     return kernel.pack(case.weight, case.bias, case.scale, case.data_zero_point, case.out_zero_point)
 
 
-def loop_that_tells_who_ran_it(threads: int | None) -> Callable[[], tuple[set[int], set[tuple[int, int]]]]:
-    """A parallel loop whose pieces take milliseconds; a call gives the threads that ran them, and each with its cores.
+def loop_that_tells_who_ran_it(threads: int | None) -> Callable[[], tuple[set[int], list[tuple[int, int]]]]:
+    """A parallel loop whose pieces take milliseconds; a call gives the threads that ran them, and of each piece its
+    thread and core.
 
     On so many threads, or, for None, on those of TVM.
     """
@@ -58,10 +59,10 @@ def loop_that_tells_who_ran_it(threads: int | None) -> Callable[[], tuple[set[in
     if threads is not None:
         set_threads(module, threads)
 
-    def call() -> tuple[set[int], set[tuple[int, int]]]:
+    def call() -> tuple[set[int], list[tuple[int, int]]]:
         ran, cores = np.zeros(PIECES, np.int32), np.zeros(PIECES, np.int32)
         module["main"](ran, cores)
-        return set(ran.tolist()), set(zip(ran.tolist(), cores.tolist(), strict=True))
+        return set(ran.tolist()), list(zip(ran.tolist(), cores.tolist(), strict=True))
 
     return call
 
@@ -219,16 +220,21 @@ def test_a_member_that_slept_on_the_callers_core_starts_on_another(core: int) ->
     call = loop_that_tells_who_ran_it(2)
     caller = threading.get_native_id()
     (member,) = call()[0] - {caller}
-    time.sleep(FELL_ASLEEP_SECONDS)
-    os.sched_setaffinity(caller, {core})
-    os.sched_setaffinity(member, {core})
-    call()
-    time.sleep(FELL_ASLEEP_SECONDS)
-    os.sched_setaffinity(member, set(CORES[:2]))
-    _, where = call()
-    assert (member, core) not in where
-    assert os.sched_getaffinity(caller) == {core}
-    assert os.sched_getaffinity(member) == set(CORES[:2])
+    started_on = []
+    for _ in range(5):
+        time.sleep(FELL_ASLEEP_SECONDS)
+        os.sched_setaffinity(caller, {core})
+        os.sched_setaffinity(member, {core})
+        call()
+        time.sleep(FELL_ASLEEP_SECONDS)
+        os.sched_setaffinity(member, set(CORES[:2]))
+        _, where = call()
+        # Its own share, with which it begins, is the second half.
+        started_on += [on for thread, on in where[PIECES // 2 :] if thread == member][:1]
+        assert os.sched_getaffinity(caller) == {core}
+        assert os.sched_getaffinity(member) == set(CORES[:2])
+    # Where something else wants the other core at that moment, the system may put it back.
+    assert started_on.count(core) <= 1
 
 
 @NEEDS_TWO_CORES
