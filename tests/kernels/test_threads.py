@@ -221,7 +221,7 @@ def test_a_member_that_slept_on_the_callers_core_starts_on_another(core: int) ->
     caller = threading.get_native_id()
     (member,) = call()[0] - {caller}
     started_on = []
-    for _ in range(5):
+    for _ in range(3):
         time.sleep(FELL_ASLEEP_SECONDS)
         os.sched_setaffinity(caller, {core})
         os.sched_setaffinity(member, {core})
