@@ -123,6 +123,14 @@ def test_nothing_else_runs_on_the_cores_that_measure() -> None:
             assert not builder & cores.measuring
 
 
+def cores_of(pid: int) -> list[frozenset[int]]:
+    """Nothing of a process that has just crashed."""
+    try:
+        return [frozenset(os.sched_getaffinity(pid))]
+    except ProcessLookupError:
+        return []
+
+
 class Step(NamedTuple):
     """What one process begins, and where the kernel lets each busy process run from then on."""
 
@@ -143,7 +151,7 @@ class Notes:
     def begin(self, pid: int, kind: str) -> None:
         others_measuring = "Measure" in self.busy.values()
         self.busy[pid] = kind
-        builders = [frozenset(os.sched_getaffinity(pid)) for pid, what in self.busy.items() if what == "Build"]
+        builders = [cores for pid, what in self.busy.items() if what == "Build" for cores in cores_of(pid)]
         cores = frozenset(os.sched_getaffinity(pid))
         self.steps.append(Step(kind, cores, others_measuring, "Measure" in self.busy.values(), builders))
 
