@@ -109,7 +109,7 @@ def main() -> int:
         return call(options.call)
     if len(os.sched_getaffinity(0)) < max(THREADS):
         raise SystemExit(f"this takes {max(THREADS)} cores")
-    callers = [*map(tuned_caller, THREADS), *(Caller(PEER, threads, None) for threads in THREADS)]
+    callers = [*map(tune_caller, THREADS), *(Caller(PEER, threads, None) for threads in THREADS)]
     figures = measure_bursts(callers, options.rounds)
     show(figures)
     together = measure_together([each for each in callers if each.threads == max(THREADS)], options.rounds)
@@ -127,7 +127,7 @@ def target_of(threads: int) -> Target:
     return Target(isa=this_host().isas[0], threads=threads)
 
 
-def tuned_caller(threads: int) -> Caller:
+def tune_caller(threads: int) -> Caller:
     with EvaluatorPool(Cores.of_this_process(threads)) as pool:
         winner = tune(LAYER, target_of(threads), Budget(TRIALS), NOTHING_KNOWN, pool).winner
     assert winner is not None
