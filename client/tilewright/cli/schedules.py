@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from tilewright.cli.fitted_table import Column, FittedTable, Kind
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
-from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
+from tilewright.cli.output import X_DEFAULT, console, number, percent, print_json, print_json_line
 from tilewright.cli.service import open_client
 from tilewright.contract.schedules import InstructionCount, Schedule
 from tilewright.contract.target import Isa
@@ -20,8 +21,25 @@ tilewright best --network resnet18
 tilewright best --workload conv.json --threads 2 --strict --json
 """
 
-
 Choice = list[tuple[Workload, int]]
+
+COLUMNS = (
+    Column("workload", Kind.NAME),
+    Column("x", rank=4),
+    Column("latency us"),
+    Column("spread us", rank=7),
+    Column("GMAC/s", rank=2),
+    Column("of peak"),
+    Column("x default", rank=3, footnote=X_DEFAULT),
+    Column("isa", Kind.WORD, rank=6, once=True),
+    Column("host class", Kind.NAME, rank=1, once=True),
+    Column("schedule", rank=5),
+)
+PROOF = Column(
+    "dot products",
+    Kind.WORD,
+    footnote="dot products: how many of the instructions of the inner loop, counted in the machine code",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +54,7 @@ def best(
     threads: Threads = 1,
     isa: Annotated[Isa | None, typer.Option(help="Only for this instruction set path.")] = None,
     host_class: Annotated[str | None, typer.Option(help="Only measured on this class of host.")] = None,
+    proof: Annotated[bool, typer.Option("--proof", help="Count the dot products in the machine code, too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if there is none for one of them.")] = False,
     url: Url = None,
     as_json: AsJson = False,
@@ -48,7 +67,7 @@ def best(
     if as_json:
         print_json(_as_items(choice, found))
     else:
-        _print_table(choice, found)
+        _print_table(choice, found, proof)
     missing = found.count(None)
     if strict and missing:
         raise NoSchedule(f"{missing} of {len(found)} workloads have no schedule yet; `tilewright submit` tunes them")
@@ -76,23 +95,21 @@ def _as_items(choice: Choice, found: list[Schedule | None]) -> list[dict[str, ob
     ]
 
 
-def _print_table(choice: Choice, found: list[Schedule | None]) -> None:
-    numbers = ("x", "latency us", "spread us", "GMAC/s", "of peak", "speed-up")
-    rows = table("workload", *numbers, "isa", "host class", "schedule", numbers=numbers)
+def _print_table(choice: Choice, found: list[Schedule | None], with_proof: bool) -> None:
+    rows = FittedTable(*COLUMNS, PROOF) if with_proof else FittedTable(*COLUMNS)
     for (workload, occurrences), schedule in zip(choice, found, strict=True):
-        rows.add_row(workload.name, str(occurrences), *_cells(schedule))
+        proof = [_in_words(schedule.proof if schedule else None)] if with_proof else []
+        rows.add_row(workload.name, str(occurrences), *_cells(schedule), *proof)
     console().print(rows)
-    for schedule in found:
-        if schedule is not None and schedule.proof is not None:
-            console().print(f"{schedule.name}: {_in_words(schedule.proof)}", soft_wrap=True)
 
 
-def _in_words(count: InstructionCount) -> str:
-    instruction = f"{count.instruction} on {count.register_bits} bits"
+def _in_words(count: InstructionCount | None) -> str:
+    if count is None:
+        return "-"
+    instruction = f"{count.instruction}, {count.register_bits} bits"
     if not count.dot_products:
-        return f"no {instruction} in the kernel"
-    where = "the inner loop" if count.in_loop else "straight code"
-    return f"{count.dot_products} {instruction} among the {count.instructions} instructions of {where}"
+        return f"no {instruction}"
+    return f"{count.dot_products} of {count.instructions} {instruction}{'' if count.in_loop else ', no loop'}"
 
 
 def _cells(schedule: Schedule | None) -> tuple[str, ...]:
@@ -103,7 +120,7 @@ def _cells(schedule: Schedule | None) -> tuple[str, ...]:
         number(schedule.spread_us),
         number(schedule.gmacs),
         percent(schedule.share_of_peak),
-        number(schedule.speedup_over_default, 2, "x"),
+        number(schedule.speedup_over_default),
         schedule.target.isa,
         schedule.provenance.host_class,
         str(schedule.id),
