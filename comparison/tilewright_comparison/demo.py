@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from tilewright.cli.fitted_table import Column, FittedTable, Kind
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.following import follow
 from tilewright.cli.output import X_DEFAULT, number, percent
 from tilewright.contract.jobs import Job, JobState, JobWorkload

@@ -4,8 +4,6 @@ Files and pipes get the whole table, a row a line.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -13,6 +11,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from tilewright.cli.column import Column, Kind
 from tilewright.cli.short_names import fit_names
 
 GAP = 2
@@ -20,41 +19,24 @@ COMFORT = 30
 """Columns are left out rather than a name or a text made narrower than this."""
 LEAST = 8
 """Unless nothing is left to leave out: then down to this."""
+NOTHING = "-"
+"""What stands where nothing is known."""
 
 Cell = str | Text
-
-
-class Kind(Enum):
-    FIGURE = auto()
-    WORD = auto()
-    NAME = auto()
-    """May be shortened in the middle."""
-    PROSE = auto()
-    """May be folded between words."""
-
-
-@dataclass(frozen=True)
-class Column:
-    name: str
-    kind: Kind = Kind.FIGURE
-    rank: int = 0
-    """0 is always shown; of the others, lower ones are."""
-    once: bool = False
-    """Said once below the table where it is the same in every row and there is no room for it."""
-    footnote: str | None = None
-
-    @property
-    def is_flexible(self) -> bool:
-        return self.kind in (Kind.NAME, Kind.PROSE)
 
 
 class FittedTable:
     def __init__(self, *columns: Column, title: str | None = None) -> None:
         self._columns, self._title = columns, title
         self._rows: list[tuple[Sequence[Cell], str | None]] = []
+        self._remarks: list[str] = []
 
     def add_row(self, *cells: Cell, style: str | None = None) -> None:
         self._rows.append((cells, style))
+
+    def add_remark(self, remark: str) -> None:
+        """A line below the table."""
+        self._remarks.append(remark)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = options.max_width if console.is_terminal else None
@@ -66,7 +48,7 @@ class FittedTable:
         """The columns to show, and those that are said once instead."""
         if room is None or self._needs(self._columns) <= room:
             return list(self._columns), []
-        said = [each for each in self._columns if each.once and len({*map(str, self._cells(each))}) == 1]
+        said = [each for each in self._columns if each.once and len(self._values(each)) == 1]
         shown = [each for each in self._columns if not each.rank and each not in said]
         for column in sorted(self._columns, key=lambda each: each.rank):
             if column not in (*shown, *said) and self._needs([*shown, column]) <= room:
@@ -84,6 +66,9 @@ class FittedTable:
     def _cells(self, column: Column) -> list[Cell]:
         at = self._columns.index(column)
         return [cells[at] for cells, _ in self._rows]
+
+    def _values(self, column: Column) -> set[str]:
+        return {*map(str, self._cells(column))} - {NOTHING}
 
     def _table(self, shown: Sequence[Column], room: int | None) -> Table:
         widths = self._widths(shown, room)
@@ -115,9 +100,10 @@ class FittedTable:
         return widths
 
     def _notes(self, shown: Sequence[Column], said: Sequence[Column], width: int) -> Iterator[str]:
-        values = [f"{column.name} {value}" for column in said if (value := str(self._cells(column)[0]))]
+        yield from self._remarks
+        values = [f"{column.name} {value}" for column in said for value in self._values(column) if value]
         if values:
-            yield f"in every row: {', '.join(values)}"
+            yield f"every row: {', '.join(values)}"
         left_out = [column.name for column in self._columns if column not in (*shown, *said)]
         if left_out:
             names = ", ".join(left_out)

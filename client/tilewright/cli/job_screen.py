@@ -8,7 +8,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tilewright.cli.fitted_table import Column, FittedTable, Kind
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.output import X_DEFAULT, duration, number, percent
 from tilewright.cli.stop_reasons import legend
 from tilewright.contract.jobs import Job, JobState, JobWorkload, WorkloadState
@@ -57,13 +58,11 @@ class JobScreen:
     def _with(self, rows: int, width: int) -> RenderableType:
         job = self.job
         shown, rest = _around_the_present(job.workloads, rows)
-        parts: list[RenderableType] = [
-            Text(headline(job, self.reason), style=STATE_STYLE[job.state]),
-            _progress(job, width),
-            workload_table(shown),
-        ]
-        notes = (_count(rest), legend(each.stop_reason for each in shown))
-        return Group(*parts, *(Text(note, style="dim") for note in notes if note))
+        table = workload_table(shown)
+        for remark in (_count(rest), legend(each.stop_reason for each in shown)):
+            if remark:
+                table.add_remark(remark)
+        return Group(Text(headline(job, self.reason), style=STATE_STYLE[job.state]), _progress(job, width), table)
 
 
 def headline(job: Job, reason: str | None = None) -> str:
@@ -108,13 +107,13 @@ def _count(rest: Sequence[JobWorkload]) -> str | None:
 
 def _progress(job: Job, width: int) -> RenderableType:
     progress = job.progress
-    planned = "" if job.state.is_final else f" of at most {progress.trials_planned}"
-    text = f"{progress.workloads_done} of {progress.workloads} workloads, {progress.trials}{planned} trials"
+    planned = "" if job.state.is_final else f" of {progress.trials_planned:,}"
+    text = f"{progress.workloads_done} of {progress.workloads} workloads, {progress.trials:,}{planned} trials"
     if not job.state.is_final:
         left = "unknown" if progress.seconds_left is None else f"at most {duration(progress.seconds_left)}"
         text += f", time left {left}"
-    bar = ProgressBar(total=max(progress.workloads, 1), completed=_done(job), width=min(LONGEST_BAR, width // 5))
-    line = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=max(progress.workloads, 1), completed=_done(job), width=min(LONGEST_BAR, width // 6))
+    line = Table.grid(padding=(0, 1, 0, 0))
     line.add_row(bar, text)
     return line
 

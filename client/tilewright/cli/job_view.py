@@ -59,7 +59,7 @@ class PlainView:
         if job.state is not self._state and job.state.is_final:
             self._print(legend(each.stop_reason for each in job.workloads))
             self._print(headline(job))
-        self._state, self._reason = job.state, reason
+        self._state, self._reason = job.state, reason or self._reason
 
     def _line(self, job: Job, workload: JobWorkload) -> str:
         return (

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilewright.cli import stop_reasons
-from tilewright.cli.fitted_table import Column, FittedTable, Kind
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.following import follow
 from tilewright.cli.news import News
 from tilewright.cli.options import AsJson, JobId, Url

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich.text import Text
 
+from tilewright.cli.column import Column, Kind
 from tilewright.cli.failures import FAILED
-from tilewright.cli.fitted_table import Column, FittedTable, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, print_json
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from tilewright.cli.fitted_table import Column, FittedTable, Kind
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, number, print_json
 from tilewright.contract.workload import Workload

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from tilewright.cli.fitted_table import Column, FittedTable, Kind
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import X_DEFAULT, console, number, percent, print_json, print_json_line
 from tilewright.cli.service import open_client
@@ -25,20 +26,19 @@ Choice = list[tuple[Workload, int]]
 
 COLUMNS = (
     Column("workload", Kind.NAME),
-    Column("x", rank=4),
+    Column("x", rank=5),
     Column("latency us"),
-    Column("spread us", rank=7),
-    Column("GMAC/s", rank=2),
-    Column("of peak"),
-    Column("x default", rank=3, footnote=X_DEFAULT),
-    Column("isa", Kind.WORD, rank=6, once=True),
-    Column("host class", Kind.NAME, rank=1, once=True),
-    Column("schedule", rank=5),
+    Column("spread us", rank=8),
+    Column("GMAC/s", rank=3),
+    Column("of peak", rank=1),
+    Column("x default", rank=4, footnote=X_DEFAULT),
+    Column("isa", Kind.WORD, rank=7, once=True),
+    Column("host class", Kind.NAME, rank=2, once=True),
+    Column("schedule", rank=6),
 )
-PROOF = Column(
-    "dot products",
-    Kind.WORD,
-    footnote="dot products: how many of the instructions of the inner loop, counted in the machine code",
+PROOF = (
+    Column("dot products", footnote="dot products: among the instructions of the inner loop, read from machine code"),
+    Column("instruction", Kind.WORD, rank=1, once=True),
 )
 
 
@@ -96,20 +96,19 @@ def _as_items(choice: Choice, found: list[Schedule | None]) -> list[dict[str, ob
 
 
 def _print_table(choice: Choice, found: list[Schedule | None], with_proof: bool) -> None:
-    rows = FittedTable(*COLUMNS, PROOF) if with_proof else FittedTable(*COLUMNS)
+    rows = FittedTable(*COLUMNS, *(PROOF if with_proof else ()))
     for (workload, occurrences), schedule in zip(choice, found, strict=True):
-        proof = [_in_words(schedule.proof if schedule else None)] if with_proof else []
+        proof = _proof_cells(schedule.proof if schedule else None) if with_proof else ()
         rows.add_row(workload.name, str(occurrences), *_cells(schedule), *proof)
     console().print(rows)
 
 
-def _in_words(count: InstructionCount | None) -> str:
+def _proof_cells(count: InstructionCount | None) -> tuple[str, ...]:
     if count is None:
-        return "-"
-    instruction = f"{count.instruction}, {count.register_bits} bits"
-    if not count.dot_products:
-        return f"no {instruction}"
-    return f"{count.dot_products} of {count.instructions} {instruction}{'' if count.in_loop else ', no loop'}"
+        return ("-", "-")
+    where = "" if count.in_loop else ", no loop"
+    share = f"{count.dot_products} of {count.instructions}{where}" if count.dot_products else "none"
+    return share, f"{count.instruction} on {count.register_bits} bits"
 
 
 def _cells(schedule: Schedule | None) -> tuple[str, ...]:

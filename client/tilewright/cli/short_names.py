@@ -22,7 +22,7 @@ def fit_names(names: Sequence[str], width: int) -> list[str]:
 def _ends(names: Iterable[str]) -> Iterable[int]:
     """How many parts stand after the gap, what looks best first."""
     most = max((len(_parts(name)) for name in names), default=0)
-    return *range(1, most), 0
+    return 1, 2, 0, *range(3, most)
 
 
 def _shorten(name: str, width: int, end: int) -> str | None:
