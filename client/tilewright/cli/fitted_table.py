@@ -1,7 +1,4 @@
-"""Tables that fit a terminal: names give way, columns go by importance, and no figure is ever cut.
-
-Files and pipes get the whole table, a row a line.
-"""
+"""Tables that fit a terminal: names give way, columns go by importance, and no figure is ever cut."""
 
 from collections.abc import Iterator, Sequence
 
@@ -39,14 +36,14 @@ class FittedTable:
         self._remarks.append(remark)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = options.max_width if console.is_terminal else None
+        room = options.max_width
         shown, said = self._choose(room)
         yield from _without_trailing_spaces(console, options, self._table(shown, room))
-        yield from (Text(line, style="dim") for line in self._notes(shown, said, options.max_width))
+        yield from (Text(line, style="dim") for line in self._notes(shown, said, room))
 
-    def _choose(self, room: int | None) -> tuple[list[Column], list[Column]]:
+    def _choose(self, room: int) -> tuple[list[Column], list[Column]]:
         """The columns to show, and those that are said once instead."""
-        if room is None or self._needs(self._columns) <= room:
+        if self._needs(self._columns) <= room:
             return list(self._columns), []
         said = [each for each in self._columns if each.once and len(self._values(each)) == 1]
         shown = [each for each in self._columns if not each.rank and each not in said]
@@ -70,10 +67,16 @@ class FittedTable:
     def _values(self, column: Column) -> set[str]:
         return {*map(str, self._cells(column))} - {NOTHING}
 
-    def _table(self, shown: Sequence[Column], room: int | None) -> Table:
+    def _table(self, shown: Sequence[Column], room: int) -> Table:
         widths = self._widths(shown, room)
-        table = Table(title=self._title, title_justify="left", box=None, header_style="bold")
-        table.pad_edge, table.padding = False, (0, GAP, 0, 0)
+        table = Table(
+            title=self._title,
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            padding=(0, GAP, 0, 0),
+            header_style="bold",
+        )
         for column in shown:
             table.add_column(
                 column.name,
@@ -86,11 +89,9 @@ class FittedTable:
             table.add_row(*cells, style=style)
         return table
 
-    def _widths(self, shown: Sequence[Column], room: int | None) -> dict[Column, int]:
+    def _widths(self, shown: Sequence[Column], room: int) -> dict[Column, int]:
         """Flexible columns share what the others leave, none more than it needs."""
         full = {column: self._full(column) for column in shown}
-        if room is None:
-            return full
         widths = {column: min(full[column], LEAST) if column.is_flexible else full[column] for column in shown}
         spare = room - sum(widths.values()) - GAP * (len(shown) - 1)
         while spare > 0 and (narrow := [column for column in shown if widths[column] < full[column]]):
@@ -99,7 +100,7 @@ class FittedTable:
             spare -= len(narrow)
         return widths
 
-    def _notes(self, shown: Sequence[Column], said: Sequence[Column], width: int) -> Iterator[str]:
+    def _notes(self, shown: Sequence[Column], said: Sequence[Column], room: int) -> Iterator[str]:
         yield from self._remarks
         values = [f"{column.name} {value}" for column in said for value in self._values(column) if value]
         if values:
@@ -107,7 +108,7 @@ class FittedTable:
         left_out = [column.name for column in self._columns if column not in (*shown, *said)]
         if left_out:
             names = ", ".join(left_out)
-            yield f"left out at {width} columns: {names}; --json, a wider terminal or a pipe shows all of it"
+            yield f"left out at {room} columns: {names}; --json, a wider terminal or a pipe shows all of it"
         yield from (column.footnote for column in shown if column.footnote)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 PLAIN_WIDTH = 10_000
-"""Of a file or a pipe: nothing in it is folded or cut."""
+"""Of a file or a pipe, which get whole tables, a row a line."""
 
 X_DEFAULT = "x default: times as fast as TVM's default (untuned) schedule; not a comparison with other libraries"
 
