@@ -12,8 +12,8 @@ import pytest
 from tilewright.contract.attempts import Finished, Start
 from tilewright_service.store.tables import JobRow
 
+from ..screen import COMMAND, CONTROL, Screen, environment
 from ..service.in_thread import ServiceInThread, serving
-from ..terminal import COMMAND, CONTROL, Terminal, environment
 from .tuned_service import HOST, send_trials, tune
 
 ROWS = 24
@@ -28,9 +28,9 @@ def service(tmp_path: Path) -> Iterator[ServiceInThread]:
 
 
 @contextmanager
-def watching(service: ServiceInThread, job_id: int) -> Iterator[Terminal]:
-    with Terminal("watch", job_id, rows=ROWS, variables={"TILEWRIGHT_URL": service.url, "NO_COLOR": "1"}) as terminal:
-        yield terminal
+def watching(service: ServiceInThread, job_id: int) -> Iterator[Screen]:
+    with Screen("watch", job_id, rows=ROWS, variables={"TILEWRIGHT_URL": service.url, "NO_COLOR": "1"}) as screen:
+        yield screen
 
 
 @contextmanager
@@ -53,41 +53,41 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
     service: ServiceInThread, network: str
 ) -> None:
     job = service.http.post("/v1/jobs", json={"network": network}).json()
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as terminal:
-        terminal.wait_for("running")
+    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+        screen.wait_for("running")
         for index, each in enumerate(job["workloads"]):
             tune(attempt, each["workload_id"], index)
             if index in (3, 15):
-                terminal.wait_for(f"{index + 1} of {len(job['workloads'])} workloads")
+                screen.wait_for(f"{index + 1} of {len(job['workloads'])} workloads")
         attempt.report_result(Finished())
-        assert terminal.end() == 0
-    assert re.search(r"and \d+ more, \d+ of them done; the table at the end shows all", terminal.shown)
-    assert max(len(each) // len("\x1b[1A\x1b[2K") for each in UP.findall(terminal.text)) < ROWS
-    last_frame = CONTROL.sub("", UP.split(terminal.text)[-1])
+        assert screen.end() == 0
+    assert re.search(r"and \d+ more, \d+ of them done; the table at the end shows all", screen.shown)
+    assert max(len(each) // len("\x1b[1A\x1b[2K") for each in UP.findall(screen.text)) < ROWS
+    last_frame = CONTROL.sub("", UP.split(screen.text)[-1])
     assert len(re.findall(r"^n1_", last_frame, re.MULTILINE)) == len(job["workloads"])
 
 
 def test_progress_moves_within_a_workload(service: ServiceInThread) -> None:
     job = service.submit(trials=40)
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as terminal:
+    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
         for trials in (10, 20, 30):
             send_trials(attempt, job["workloads"][0]["workload_id"], range(trials))
-            terminal.wait_for(f"0 of 1 workloads, {trials} of 40 trials, time left at most ")
+            screen.wait_for(f"0 of 1 workloads, {trials} of 40 trials, time left at most ")
         tune(attempt, job["workloads"][0]["workload_id"], 30)
         attempt.report_result(Finished())
-        assert terminal.end() == 0
-    bars = {trials: bar.count("━") for bar, trials in re.findall(r"(.*) 0 of 1 workloads, (.0) of", terminal.shown)}
+        assert screen.end() == 0
+    bars = {trials: bar.count("━") for bar, trials in re.findall(r"(.*) 0 of 1 workloads, (.0) of", screen.shown)}
     assert 0 < bars["10"] < bars["20"] < bars["30"]
-    assert "1 of 1 workloads, 41 trials" in terminal.shown
+    assert "1 of 1 workloads, 41 trials" in screen.shown
 
 
 def test_a_terminal_says_in_its_headline_what_is_waited_for(service: ServiceInThread) -> None:
     job = service.submit()
-    with watching(service, job["id"]) as terminal:
-        terminal.wait_for("queued")
-        terminal.wait_for("queued: it waits for a worker to take it", seconds=8)
+    with watching(service, job["id"]) as screen:
+        screen.wait_for("queued")
+        screen.wait_for("queued: it waits for a worker to take it", seconds=8)
         give_reason(service, job["id"], "it waits: 2 jobs are before it")
-        terminal.wait_for("queued: it waits: 2 jobs are before it", seconds=8)
+        screen.wait_for("queued: it waits: 2 jobs are before it", seconds=8)
 
 
 def test_a_pipe_gets_a_line_when_what_is_waited_for_changes_and_none_when_it_does_not(service: ServiceInThread) -> None:

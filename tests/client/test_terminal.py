@@ -11,8 +11,8 @@ import pytest
 from tilewright.contract.attempts import Finished, Start
 from tilewright_service.store.tables import JobRow
 
+from ..screen import COMMAND, Screen, environment
 from ..service.in_thread import ServiceInThread, serving
-from ..terminal import COMMAND, Terminal, environment
 from .tuned_service import HOST, tune
 
 NETWORK = "resnet18"
@@ -61,11 +61,11 @@ def piped(service: ServiceInThread, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=True, timeout=60).stdout
 
 
-def in_terminal(service: ServiceInThread, columns: int, *arguments: str, **variables: str) -> Terminal:
+def in_terminal(service: ServiceInThread, columns: int, *arguments: str, **variables: str) -> Screen:
     variables["TILEWRIGHT_URL"] = service.url
-    with Terminal(*arguments, columns=columns, variables=variables) as terminal:
-        assert terminal.end() == 0
-    return terminal
+    with Screen(*arguments, columns=columns, variables=variables) as screen:
+        assert screen.end() == 0
+    return screen
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +166,8 @@ def is_short_for(shown: str, name: str) -> bool:
 def test_every_figure_that_is_shown_is_whole_and_the_important_ones_are_shown(
     tuned: ServiceInThread, figures: dict[str, list[dict[str, str]]], command: str, columns: int
 ) -> None:
-    terminal = in_terminal(tuned, columns, *COMMANDS[command])
-    header, rows, below = last_table(terminal.lines)
+    screen = in_terminal(tuned, columns, *COMMANDS[command])
+    header, rows, below = last_table(screen.lines)
     expected = figures[command]
     assert set(header) >= ALWAYS[command]
     assert len(rows) == len(expected)
@@ -177,7 +177,7 @@ def test_every_figure_that_is_shown_is_whole_and_the_important_ones_are_shown(
             assert is_short_for(cell, known[column]) if is_name else cell == known.get(column, cell)
     for column in expected[0].keys() - header:
         assert column in below, f"nothing says that {column} was left out"
-    assert max(map(len, terminal.lines)) <= columns
+    assert max(map(len, screen.lines)) <= columns
 
 
 def test_different_names_stay_different(tuned: ServiceInThread) -> None:

@@ -19,7 +19,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """Colours, movements of the cursor, and what clears lines."""
 
 
-class Terminal:
+class Screen:
     """Standard input, output and error of one process; `text` is what has come so far, with all control sequences."""
 
     def __init__(
