@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from tilewright.cli.waiting import NOTICE_SECONDS
-from tilewright.contract.events import AnyEvent
 from tilewright.contract.jobs import Job
 from tilewright.errors import ServerUnreachable, Unavailable
 
 if TYPE_CHECKING:
+    from tilewright.contract.events import AnyEvent
     from tilewright.http import Client
 
 QUIET_SECONDS = 2.0
@@ -25,11 +25,11 @@ class News:
 
     def __init__(self, client: "Client", job_id: int) -> None:
         self._client, self._job_id = client, job_id
-        self._heard: queue.SimpleQueue[AnyEvent | Exception | None] = queue.SimpleQueue()
+        self._heard: "queue.SimpleQueue[AnyEvent | Exception | None]" = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._is_away = False
 
-    def __iter__(self) -> Iterator[AnyEvent | None]:
+    def __iter__(self) -> "Iterator[AnyEvent | None]":
         threading.Thread(target=self._listen, name="events", daemon=True).start()
         while True:
             try:
