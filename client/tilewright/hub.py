@@ -13,12 +13,10 @@ from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
 from tilewright.http import Client, open_client
 from tilewright.job_handle import JobHandle
+from tilewright.kernel import Kernel
 from tilewright.parts import from_kernels
 from tilewright.requests import job_request, lookup
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
-
-Kernel = Any
-"""`tilewright_kernels.runtime.kernel.Kernel`; see there what it takes and gives."""
 
 
 def connect(url: str | None = None, token: str | None = None) -> "Hub":
