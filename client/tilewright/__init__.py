@@ -2,21 +2,21 @@
 
     import tilewright
 
-    hub = tilewright.connect()      # TILEWRIGHT_URL, or http://127.0.0.1:8000
+    hub = tilewright.connect()    # TILEWRIGHT_URL, or http://127.0.0.1:8000
     workload = {"batch": 1, "in_channels": 64, "height": 56, "width": 56,
                 "out_channels": 64, "kernel_size": [3, 3],
                 "padding": [1, 1, 1, 1]}
-    hub.submit(workload).wait()     # tuned in seconds; known work costs nothing
-    conv = hub.load(workload)       # the best-known kernel, built for this host
-    packed = conv.pack(             # once, before the first call
-        weight,                     # int8, (64, 64, 3, 3): OIHW
-        bias=bias,                  # int32, (64,), in units of x_scale * w_scale
-        scale=scale,                # x_scale * w_scale / y_scale, (64,) or one
+    hub.submit(workload).wait()   # seconds; what is known costs nothing
+    conv = hub.load(workload)     # the best-known kernel, for this host
+    packed = conv.pack(           # once, before the first call
+        weight,                   # int8, (64, 64, 3, 3): OIHW
+        bias=bias,                # int32, (64,), unit: x_scale * w_scale
+        scale=scale,              # x_scale * w_scale / y_scale, 64 or one
         data_zero_point=3,
         out_zero_point=0,
     )
-    y = packed(x)                   # uint8 (1, 56, 56, 64): NHWC
-    packed(x, out=y)                # the same, and nothing is allocated
+    y = packed(x)                 # uint8 (1, 56, 56, 64): NHWC
+    packed(x, out=y)              # the same, and nothing is allocated
 
 connect     a service, as a Hub; nothing is sent yet
 Hub         submit, job, jobs, best, load, database
@@ -26,8 +26,8 @@ PackedConv  what `pack` gives, to be called
 Workload    one convolution, fully specified; dicts and JSON text do as well
 
 `help(tilewright.Kernel)` tells of one of them. What goes wrong is raised as
-a TilewrightError, of `tilewright.errors`. `tilewright --help` is the same for
-a shell, and `load` needs the extra: pip install 'tilewright[kernels]'.
+a TilewrightError, of `tilewright.errors`. In a shell: `tilewright --help`.
+`load` needs TVM: pip install 'tilewright[kernels]'.
 """
 
 from importlib import import_module

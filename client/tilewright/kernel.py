@@ -87,11 +87,10 @@ class Kernel(ABC):
 
     @property
     def _origin(self) -> str:
-        """On what it runs and what it was built from, in words."""
-        threads = f"{self.target.threads} thread{'s' if self.target.threads > 1 else ''}"
-        built = "no schedule" if self.schedule is None else f"schedule {self.schedule.id}"
-        latency = "" if self.schedule is None else f", {self.schedule.latency_us:.1f} us"
-        return f"{self.target.isa}, {threads}, {built}{latency}"
+        """On what it runs, and what it was built from."""
+        if self.schedule is None:
+            return f"{self.target}, no schedule"
+        return f"{self.target}, schedule {self.schedule.id}, {self.schedule.latency_us:.1f} us"
 
     def __repr__(self) -> str:
         return f"<Kernel {self.workload.name}, {self._origin}>"
