@@ -63,6 +63,7 @@ def timers(workload: Workload) -> tuple[Callable[[], float], Callable[[], float]
     arguments: list[Any] = [
         tvm.runtime.tensor(x.reshape(kernel.data_shape)),
         *packed._arguments,
+        packed._no_residual,
         tvm.runtime.tensor(y.reshape(kernel.out_shape)),
     ]
 
