@@ -41,7 +41,7 @@ def _limits(schema: Schema) -> Iterator[str]:
     characters = _span(schema.get("minLength"), schema.get("maxLength"))
     yield schema.get("format", "")
     yield f"{characters} characters" if characters else ""
-    yield f"as in {schema['pattern']}" if "pattern" in schema else ""
+    yield f"matching {schema['pattern']}" if "pattern" in schema else ""
     yield f"above {schema['exclusiveMinimum']:g}" if "exclusiveMinimum" in schema else ""
     yield _span(schema.get("minimum"), schema.get("maximum"))
 
