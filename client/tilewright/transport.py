@@ -4,6 +4,7 @@ import ipaddress
 import json
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -50,9 +51,11 @@ class Transport:
             trust_env=not _is_loopback(self.url),
             transport=transport,
         )
+        self._close = weakref.finalize(self, self._http.close)
+        """Also when nobody closes it, so that its sockets do not end in a ResourceWarning."""
 
     def close(self) -> None:
-        self._http.close()
+        self._close()
 
     def get(self, path: str, answer: type[Model], params: Params | None = None) -> Model:
         return self.parse(self.request("GET", path, params=params).content, answer)

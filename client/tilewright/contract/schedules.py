@@ -69,6 +69,12 @@ class Schedule(CandidateFields):
     provenance: Provenance
     published_at: datetime
 
+    def __repr__(self) -> str:
+        measured = f"{self.latency_us:.1f} us on {self.provenance.host_class}"
+        return f"<{type(self).__name__} {self.id}: {self.name}, {self.target}, {measured}>"
+
+    __str__ = __repr__
+
 
 class ScheduleDetail(Schedule):
     """With the scheduled TVMScript."""

@@ -166,6 +166,11 @@ class Workload(Message):
         """OIHW, as ONNX and PyTorch store it."""
         return self.out_channels, self.in_channels // self.groups, *self.kernel_size
 
+    def __repr__(self) -> str:
+        return f"<Workload {self.name}>"
+
+    __str__ = __repr__
+
     @property
     def canonical_json(self) -> str:
         """Every field, keys sorted, no white space: equal for equal workloads, on every machine."""
