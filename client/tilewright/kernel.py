@@ -71,18 +71,18 @@ class Kernel(ABC):
                              point is 0.
         bias                 int32, (out_channels,), in units of x_scale * w_scale: where the workload has a bias.
         scale                float32, (out_channels,) or one number: x_scale * w_scale / y_scale, and x_scale * w_scale
-                             for float32 results; not for int32 ones, which are not scaled. Computed in float32 it is
-                             the one of ONNX Runtime; float64 is rounded to float32.
+                             for float32 results; int32 ones are not scaled. Computed in float32 it is the one of
+                             ONNX Runtime; float64 is rounded to float32.
         data_zero_point      one integer in the range of the data; padding is filled with it.
         out_zero_point       one integer in the range of the result; 0 for int32 and float32.
         residual_scale       one number, r_scale / y_scale, and r_scale for float32 results: where the workload has a
                              residual.
-        residual_zero_point  one integer in the range of the residual: where the workload has one.
+        residual_zero_point  one integer in the range of the residual; 0 where it is not given.
         out_scale            one number, y_scale: for a quantized result with relu6, which ends at 6 / out_scale.
 
         One number may be an array of one element, as initialisers of ONNX are. What the workload needs has to be
-        given, zeros too, and what it has no use for is refused: InvalidRequest names the argument. More, and how an
-        ONNX model says it: docs/how-to/numbers.md.
+        given, zeros too, and what it has no use for is refused (but for a scale of int32 results): InvalidRequest names
+        the argument. More, and how an ONNX model says it: docs/how-to/numbers.md.
         """
 
     @property

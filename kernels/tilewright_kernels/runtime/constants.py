@@ -22,8 +22,8 @@ def checked_constants(
     """`where_needed` are the arguments that only some workloads have a use for, None where they are not given."""
     check_presence(workload, where_needed)
     channels = workload.out_channels
-    unused = {"bias": np.zeros(channels, np.int32), "scale": 1.0, "residual_scale": 1.0, "residual_zero_point": 0}
-    given = {**unused, "out_scale": 1.0, **{name: value for name, value in where_needed.items() if value is not None}}
+    unused = {"bias": np.zeros(channels, np.int32), "scale": 1.0, "residual_scale": 1.0, "out_scale": 1.0}
+    given = {**unused, "residual_zero_point": 0, **{name: value for name, value in where_needed.items() if value is not None}}
     return Quantization(
         weight=_exactly("weight", weight, np.int8, workload.weight_shape),
         bias=_exactly("bias", given["bias"], np.int32, (channels,)),
@@ -45,10 +45,11 @@ def check_presence(workload: Workload, where_needed: dict[str, Any]) -> None:
         "residual_zero_point": workload.residual,
         "out_scale": workload.activation == "relu6" and workload.out_dtype in QUANTIZED_RANGE,
     }
-    missing = [_missing(workload)[name] for name, value in where_needed.items() if has_use[name] and value is None]
-    useless = [USELESS[name] for name, value in where_needed.items() if not has_use[name] and value is not None]
-    if missing or useless:
-        raise InvalidRequest("\n".join(missing + useless))
+    missing = _missing(workload)
+    faults = [missing[name] for name in missing if has_use[name] and where_needed[name] is None]
+    faults += [USELESS[name] for name in USELESS if not has_use[name] and where_needed[name] is not None]
+    if faults:
+        raise InvalidRequest("\n".join(faults))
 
 
 def _missing(workload: Workload) -> dict[str, str]:
@@ -60,15 +61,12 @@ def _missing(workload: Workload) -> dict[str, str]:
         "scale": f"scale is missing: give x_scale * w_scale{by_y_scale}, one number or {channels}, "
         "one for each output channel",
         "residual_scale": f"residual_scale is missing: the workload adds a residual; give r_scale{by_y_scale}",
-        "residual_zero_point": "residual_zero_point is missing: the workload adds a residual; "
-        "give the integer that means 0.0 in it",
         "out_scale": "out_scale is missing: relu6 ends at 6 / out_scale; give y_scale",
     }
 
 
 USELESS = {
     "bias": 'bias is given, but the workload says bias=false; tune it with "bias": true',
-    "scale": "scale is given, but int32 results are the sums as they are; leave it out, or tune with another out_dtype",
     "residual_scale": 'residual_scale is given, but the workload adds no residual; tune it with "residual": true',
     "residual_zero_point": "residual_zero_point is given, but the workload adds no residual",
     "out_scale": "out_scale is given, but only a quantized result with relu6 has a use for it: "
