@@ -22,11 +22,10 @@ from .services import ServiceProcess
 ROOT = Path(__file__).parents[1]
 CONV = {"batch": 1, "in_channels": 32, "height": 8, "width": 8, "out_channels": 32, "kernel_size": [3, 3]}
 IN_LOGS = [
-    CONV,
     {**CONV, "residual": True, "data_dtype": "int8", "out_dtype": "int8", "layout": "NCHW"},
-    {**CONV, "in_channels": 3, "activation": "relu"},
-    {**CONV, "groups": 32, "out_dtype": "float32"},
-    {**CONV, "groups": 16, "out_dtype": "int32"},
+    {**CONV, "in_channels": 3, "activation": "relu", "out_dtype": "float32"},
+    {**CONV, "groups": 32, "out_dtype": "int32"},
+    {**CONV, "groups": 16},
 ]
 Names = dict[str, Any]
 
