@@ -19,7 +19,7 @@ from tilewright.contract.records import Record
 from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
 from tilewright.contract.target import Isa
 from tilewright.contract.workers import Worker
-from tilewright.errors import ServerUnreachable, Unavailable
+from tilewright.errors import ServerUnreachable, Unavailable, UnexpectedAnswer
 from tilewright.event_stream import EventStream
 from tilewright.transport import Params, Transport
 
@@ -120,8 +120,8 @@ class Client:
         return self._items("/v1/networks", Page[Network])
 
     def is_healthy(self) -> bool:
-        """Whether the service answers at all."""
-        with suppress(ServerUnreachable, Unavailable):
+        """Whether a Tilewright service answers at all."""
+        with suppress(ServerUnreachable, UnexpectedAnswer, Unavailable):
             return self._transport.request("GET", "/healthz").is_success
         return False
 

@@ -1,0 +1,207 @@
+"""What is wrong with a document, to a person: from the errors that pydantic lists, and from what was expected.
+
+No word of pydantic's gets through: an error that has no sentence of its own here says what was found and what it has to
+be.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from tilewright.expectations import KEY, Expectation, Step, one_of
+
+Error = Mapping[str, Any]
+"""One of pydantic's `errors()`."""
+
+Path = tuple[Step, ...]
+
+MOST_SAID = 8
+MOST_SHOWN = 40
+MOST_SHOWN_NUMBER = 10**20
+
+
+class Complaint(NamedTuple):
+    """`message` names the field, `sentence` also where it stands."""
+
+    path: Path
+    message: str
+    sentence: str
+    is_missing: bool = False
+
+
+def complaints(
+    errors: Iterable[Error], expectation: Expectation, document: str = "this", places: bool = False
+) -> list[Complaint]:
+    """In the order of `errors`. With `places` their paths begin with where in a request the document stands."""
+    return [_complaint(error, expectation, document, int(places)) for error in _without_repetition(errors)]
+
+
+def summary(said: Sequence[Complaint]) -> str:
+    """All of it in one line; what one object lacks is one sentence."""
+    groups = groupby(said, lambda each: each.path[:-1] if each.is_missing else each)
+    sentences = [_together([*each]) for _, each in groups]
+    more = len(sentences) - MOST_SAID
+    if more > 0:
+        sentences[MOST_SAID:] = [f"and {more} more"]
+    return ". ".join(sentences).replace("?. ", "? ")
+
+
+def _without_repetition(errors: Iterable[Error]) -> Iterator[Error]:
+    """Numbers that lack in a group are one complaint about the group."""
+    known = set()
+    for error in errors:
+        path = error["loc"]
+        if error["type"] == "missing" and path and isinstance(path[-1], int):
+            error, path = {**error, "type": "too_short", "loc": path[:-1]}, path[:-1]
+        if (path, error["type"]) not in known:
+            known.add((path, error["type"]))
+            yield error
+
+
+def _complaint(error: Error, expectation: Expectation, document: str, skipped: int) -> Complaint:
+    place = around = expectation
+    for step in error["loc"]:
+        around, place = place, place.at(step)
+    say = SENTENCES.get(error["type"], _unfit)
+    path = tuple(error["loc"][skipped:])
+    message, sentence = (say(Case(error, place, around, each, document)) for each in (_tail(path), path))
+    return Complaint(path, message, sentence, error["type"] == "missing" and bool(path))
+
+
+def _tail(path: Path) -> Path:
+    """The last name, with the indices after it."""
+    names = [index for index, step in enumerate(path) if isinstance(step, str) and step != KEY]
+    return path[names[-1] :] if names else path
+
+
+class Case(NamedTuple):
+    """One error, and everything that a sentence about it needs."""
+
+    error: Error
+    place: Expectation
+    around: Expectation
+    path: Path
+    document: str
+
+    @property
+    def name(self) -> str:
+        """As it would be written to get there, such as `workloads[0].stride[1]`."""
+        if self.path[-1:] == (KEY,):
+            return f"the key {self.path[-2]!r}"
+        return spoken(self.path) or self.document
+
+    @property
+    def found(self) -> str:
+        return shown(self.error["input"])
+
+    @property
+    def size(self) -> object:
+        return len(self.error["input"]) if hasattr(self.error["input"], "__len__") else "more"
+
+
+def _missing(case: Case) -> str:
+    return f"{case.name} is missing"
+
+
+def _unknown(case: Case) -> str:
+    *around, name = case.path
+    place = spoken(tuple(around))
+    return f"there is no field {shown(name)}{' in ' if place else ''}{place}; {_instead(str(name), case.around.fields)}"
+
+
+def _instead(name: str, fields: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(fields) or 'none'}"
+
+
+def _out_of_range(case: Case) -> str:
+    found = case.error["input"]
+    return f"{case.name} is {found if isinstance(found, str) else case.found}; it has to be {case.place.range}"
+
+
+def _no_choice(case: Case) -> str:
+    choices = one_of(case.place.choices)
+    return f"{case.name} is {case.found}; it {'is' if choices.startswith('one of') else 'can only be'} {choices}"
+
+
+def _wrong_length(case: Case) -> str:
+    if case.place.is_group:
+        return f"{case.name} is {case.place} (found {case.size})"
+    return f"{case.name} has {case.size} entries; it may have {case.place.length}"
+
+
+def _wrong_text_length(case: Case) -> str:
+    return f"{case.name} has {case.size} characters; it may have {case.place.length}"
+
+
+def _no_tag(case: Case) -> str:
+    """The field that tells apart the members of a union has another value, or none."""
+    field = case.error["ctx"]["discriminator"].strip("'")
+    found = f"is {shown(case.error['ctx']['tag'])}" if "tag" in case.error["ctx"] else "is missing"
+    return f"{spoken((*case.path, field))} {found}; it is {one_of(case.place.tags)}"
+
+
+def _broken_rule(case: Case) -> str:
+    """A rule of our own, in our own words."""
+    reason = str(case.error["ctx"]["error"])
+    return f"{case.name}: {reason}" if case.path else reason
+
+
+def _no_json(case: Case) -> str:
+    return f"{case.name} is not JSON: {case.error['ctx']['error']}"
+
+
+def _unfit(case: Case) -> str:
+    """Everything else: most often a value of another type."""
+    is_text = isinstance(case.error["input"], str) and not case.place.takes_text
+    is_strict = not case.error["type"].endswith("_parsing")
+    return f"{case.name} is {case.found}{' (text)' if is_text and is_strict else ''}; it has to be {case.place}"
+
+
+SENTENCES: dict[str, Callable[[Case], str]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown,
+    "greater_than": _out_of_range,
+    "greater_than_equal": _out_of_range,
+    "less_than": _out_of_range,
+    "less_than_equal": _out_of_range,
+    "literal_error": _no_choice,
+    "enum": _no_choice,
+    "too_short": _wrong_length,
+    "too_long": _wrong_length,
+    "string_too_short": _wrong_text_length,
+    "string_too_long": _wrong_text_length,
+    "union_tag_invalid": _no_tag,
+    "union_tag_not_found": _no_tag,
+    "value_error": _broken_rule,
+    "json_invalid": _no_json,
+}
+
+
+def _together(said: list[Complaint]) -> str:
+    if len(said) == 1:
+        return said[0].sentence
+    *names, last = (str(each.path[-1]) for each in said)
+    place = spoken(said[0].path[:-1])
+    return f"{', '.join(names)} and {last} are missing{' in ' if place else ''}{place}"
+
+
+def spoken(path: Path) -> str:
+    """As it would be written to get there, such as `workloads[0].stride[1]`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """Short, however large it is, and as JSON has it."""
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int | float):
+        return "a number of more than 20 digits" if abs(value) >= MOST_SHOWN_NUMBER else repr(value)
+    if isinstance(value, str):
+        return repr(value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…")
+    if isinstance(value, list | tuple):
+        items = ", ".join(map(shown, value[: MOST_SHOWN // 3]))
+        return f"[{items}]" if len(items) <= MOST_SHOWN else f"a list of {len(value)}"
+    return "an object" if isinstance(value, Mapping) else f"a value of the type {type(value).__name__}"
