@@ -109,6 +109,11 @@ def _unknown(case: Case) -> str:
     return f"there is no field {shown(name)}{' in ' if place else ''}{place}; {_instead(str(name), case.around.fields)}"
 
 
+def _no_name(case: Case) -> str:
+    place = spoken(case.path[:-1]) or case.document
+    return f"{place} has the key {shown(case.path[-1])}; keys have to be text"
+
+
 def _instead(name: str, fields: list[str]) -> str:
     from difflib import get_close_matches
 
@@ -163,6 +168,7 @@ def _unfit(case: Case) -> str:
 SENTENCES: dict[str, Callable[[Case], str]] = {
     "missing": _missing,
     "extra_forbidden": _unknown,
+    "invalid_key": _no_name,
     "greater_than": _out_of_range,
     "greater_than_equal": _out_of_range,
     "less_than": _out_of_range,

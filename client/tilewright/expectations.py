@@ -120,9 +120,15 @@ def _length(option: Schema) -> str:
 
 def _between(low: float | None, high: float | None, above: float | None = None) -> str:
     if low is not None and high is not None:
-        return f"from {low} to {high}"
+        return f"from {low} to {_bound(high)}"
     bounds = {"above": above, "at least": low, "at most": high}
-    return " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
+    return " and ".join(f"{word} {_bound(bound)}" for word, bound in bounds.items() if bound is not None)
+
+
+def _bound(value: float) -> str:
+    """The largest numbers of a machine word as people write them."""
+    is_word = isinstance(value, int) and value > 2**30 and not value & (value + 1)
+    return f"2^{int(value).bit_length()} - 1" if is_word else str(value)
 
 
 def _choices(option: Schema) -> list[Any]:

@@ -173,7 +173,7 @@ def _check_url(url: str) -> str:
     except (httpx2.InvalidURL, TypeError) as error:
         raise InvalidRequest(f"{url!r} is not an address, such as http://127.0.0.1:8000") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        hint = f"; did you mean http://{url}?" if parsed.scheme and "//" not in url else ""
+        hint = f"; did you mean http://{url}?" if url and "//" not in url else ""
         raise InvalidRequest(
             f"{url!r} is not an address: it has to begin with http:// or https:// and name a host{hint}"
         )

@@ -20,7 +20,9 @@ def unreachable(url: str, error: httpx2.TransportError) -> ClientError:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message
-            return UnexpectedAnswer(f"the certificate of {url} is not trusted ({reason}); SSL_CERT_FILE names who is")
+            return UnexpectedAnswer(
+                f"the certificate of {url} is not trusted ({reason}): name its issuer in SSL_CERT_FILE"
+            )
         if isinstance(cause, ssl.SSLError) and cause.reason in NO_TLS:
             plain = address.copy_with(scheme="http")
             return UnexpectedAnswer(f"{url} answers, but does not speak TLS: try {plain}")

@@ -92,12 +92,12 @@ def _where(error: json.JSONDecodeError) -> str:
     line = lines[error.lineno - 1] if error.lineno <= len(lines) else ""
     begin = max(0, error.colno - MOST_SHOWN // 2)
     part = line[begin : begin + MOST_SHOWN].strip()
-    return f"{reason}: {part}" if part else reason
+    return f"{reason}: {part if part.isprintable() else repr(part)}" if part else reason
 
 
 def _hint(text: str) -> str:
     if text.isidentifier():
-        return f"; a network is given by name, as network={text!r}"
+        return f"; a network is given to submit by its name, as network={text!r}"
     is_file_name = text.endswith((".json", ".onnx")) and "\n" not in text
     return "; of a file give the text, as Path(...).read_text()" if is_file_name else ""
 

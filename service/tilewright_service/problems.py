@@ -76,17 +76,21 @@ def _http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths, wrong methods, wrong media types."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
-    sentence = SENTENCES.get(error.detail, error.detail).format(method=request.method, path=request.url.path)
     document = {
         "type": PROBLEM_PREFIX + phrase.lower().replace(" ", "-"),
         "title": phrase,
         "status": error.status_code,
-        "detail": sentence,
+        "detail": _sentence(error.detail, request),
     }
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := _allowed_methods(request)):
         headers["Allow"] = methods
     return JSONResponse(document, error.status_code, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def _sentence(detail: str, request: Request) -> str:
+    known = SENTENCES.get(detail)
+    return known.format(method=request.method, path=request.url.path) if known else detail
 
 
 def _allowed_methods(request: Request) -> str:
