@@ -5,7 +5,7 @@ be.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from tilewright.expectations import KEY, Expectation, Step, one_of
@@ -15,9 +15,12 @@ Error = Mapping[str, Any]
 
 Path = tuple[Step, ...]
 
+MOST_LISTED = 100
+"""A document may hold a million mistakes."""
+
 MOST_SAID = 8
 MOST_SHOWN = 40
-MOST_SHOWN_NUMBER = 10**20
+MOST_DIGITS = 20
 
 
 class Complaint(NamedTuple):
@@ -32,17 +35,17 @@ class Complaint(NamedTuple):
 def complaints(
     errors: Iterable[Error], expectation: Expectation, document: str = "this", places: bool = False
 ) -> list[Complaint]:
-    """In the order of `errors`. With `places` their paths begin with where in a request the document stands."""
-    return [_complaint(error, expectation, document, int(places)) for error in _without_repetition(errors)]
+    """About the first of `errors`. With `places` their paths begin with where in a request the document stands."""
+    some = islice(_without_repetition(errors), MOST_LISTED)
+    return [_complaint(error, expectation, document, int(places)) for error in some]
 
 
 def summary(said: Sequence[Complaint]) -> str:
-    """All of it in one line; what one object lacks is one sentence."""
+    """In one line; what one object lacks is one sentence."""
     groups = groupby(said, lambda each: each.path[:-1] if each.is_missing else each)
     sentences = [_together([*each]) for _, each in groups]
-    more = len(sentences) - MOST_SAID
-    if more > 0:
-        sentences[MOST_SAID:] = [f"and {more} more"]
+    if len(sentences) > MOST_SAID:
+        sentences[MOST_SAID:] = ["and so on"]
     return ". ".join(sentences).replace("?. ", "? ")
 
 
@@ -59,12 +62,12 @@ def _without_repetition(errors: Iterable[Error]) -> Iterator[Error]:
 
 
 def _complaint(error: Error, expectation: Expectation, document: str, skipped: int) -> Complaint:
-    place = around = expectation
+    places = [expectation, expectation]
     for step in error["loc"]:
-        around, place = place, place.at(step)
+        places.append(places[-1 - (step == KEY)].at(step))
     say = SENTENCES.get(error["type"], _unfit)
     path = tuple(error["loc"][skipped:])
-    message, sentence = (say(Case(error, place, around, each, document)) for each in (_tail(path), path))
+    message, sentence = (say(Case(error, places[-1], places[-2], each, document)) for each in (_tail(path), path))
     return Complaint(path, message, sentence, error["type"] == "missing" and bool(path))
 
 
@@ -123,7 +126,8 @@ def _instead(name: str, fields: list[str]) -> str:
 
 def _out_of_range(case: Case) -> str:
     found = case.error["input"]
-    return f"{case.name} is {found if isinstance(found, str) else case.found}; it has to be {case.place.range}"
+    is_text = isinstance(found, str) and len(found) <= MOST_DIGITS
+    return f"{case.name} is {found if is_text else case.found}; it has to be {case.place.range}"
 
 
 def _no_choice(case: Case) -> str:
@@ -204,7 +208,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, int | float):
-        return "a number of more than 20 digits" if abs(value) >= MOST_SHOWN_NUMBER else repr(value)
+        return f"a number of more than {MOST_DIGITS} digits" if abs(value) >= 10**MOST_DIGITS else repr(value)
     if isinstance(value, str):
         return repr(value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…")
     if isinstance(value, list | tuple):

@@ -82,8 +82,11 @@ class Expectation:
 
     def __str__(self) -> str:
         """What it has to be, such as `a whole number from 1 to 4096`."""
+        if not self._options:
+            return "null"
         groups = [option for option in self._options if "prefixItems" in option]
-        return " or ".join(filter(None, map(_words, groups or self._options))) or "something else"
+        words = dict.fromkeys(filter(None, map(_words, groups or self._options)))
+        return " or ".join(words) or "something else"
 
 
 @lru_cache
@@ -120,15 +123,16 @@ def _length(option: Schema) -> str:
 
 def _between(low: float | None, high: float | None, above: float | None = None) -> str:
     if low is not None and high is not None:
-        return f"from {low} to {_bound(high)}"
+        return f"from {_bound(low)} to {_bound(high)}"
     bounds = {"above": above, "at least": low, "at most": high}
     return " and ".join(f"{word} {_bound(bound)}" for word, bound in bounds.items() if bound is not None)
 
 
 def _bound(value: float) -> str:
-    """The largest numbers of a machine word as people write them."""
-    is_word = isinstance(value, int) and value > 2**30 and not value & (value + 1)
-    return f"2^{int(value).bit_length()} - 1" if is_word else str(value)
+    """The largest numbers of a machine word as people write them; in an OpenAPI document they have been rounded."""
+    whole = int(value) - (isinstance(value, float) and value > 2**53)
+    is_word = whole > 2**30 and not whole & (whole + 1)
+    return f"2^{whole.bit_length()} - 1" if is_word else f"{value:.10g}"
 
 
 def _choices(option: Schema) -> list[Any]:
@@ -143,7 +147,8 @@ def _words(option: Schema) -> str:
         return _text(option)
     if "prefixItems" in option:
         return f"{len(option['prefixItems'])} numbers: {option.get('description', 'in a list')}"
-    return " ".join(filter(None, (KINDS.get(str(kind)), _range(option))))
+    limits = _range(option)
+    return " ".join(filter(None, (KINDS.get(str(kind)), "of" if limits.startswith("at ") else "", limits)))
 
 
 def _text(option: Schema) -> str:
