@@ -32,8 +32,8 @@ def mutations(document: Any, odd: tuple[Any, ...] = ODD) -> Iterator[Any]:
         yield less
         if isinstance(document, list):
             yield [*document, value]
-        elif isinstance(key, str):
-            yield {**less, key[:-1]: value}
+        else:
+            yield _with(less, str(key)[:-1], value)
     if isinstance(document, dict):
         yield {**document, "colour": "red"}
 

@@ -135,7 +135,7 @@ def test_a_mistake_is_told_as_a_person_would(changes: dict[str, Any], sentence: 
 
 def test_a_name_that_is_like_no_other_is_answered_with_all_of_them() -> None:
     with pytest.raises(InvalidRequest, match=r"there is no field 'qqq'; there are batch, in_channels, .*, residual$"):
-        Workload(**CONV, qqq=1)
+        Workload(**{**CONV, "qqq": 1})
 
 
 def test_what_an_object_lacks_is_one_sentence_and_one_error_each() -> None:
