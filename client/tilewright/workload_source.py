@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from tilewright.complaints import shown
 from tilewright.contract.plain import plain
 from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest
+from tilewright.sentences import shown
 
 WorkloadSource = Workload | Mapping[str, Any] | str
 
