@@ -25,7 +25,7 @@ from tilewright.errors import (
 from tilewright.expectations import Expectation
 
 SENTENCES = {
-    "Not Found": "there is nothing at {path}; /openapi.json lists what there is",
+    "Not Found": "there is nothing at {path}; /docs lists what there is",
     "Method Not Allowed": "{path} does not take {method}; the header Allow names what it takes",
 }
 """For what the framework says."""

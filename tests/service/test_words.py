@@ -122,7 +122,7 @@ def test_the_paths_of_errors_lead_into_the_body(service: ServiceInThread) -> Non
         ("/v1/schedules?threads=0&threads=1&isa=sse2", "isa is 'sse2'; it is one of avx512_vnni, avx_vnni, "),
         ("/v1/schedules/first", "schedule_id is 'first'; it has to be a whole number from 1 to 2^63 - 1"),
         ("/v1/jobs/1/events?after=now", "after is 'now'; it has to be a whole number from 0 to 2^63 - 1"),
-        ("/v1/nothing", "there is nothing at /v1/nothing; /openapi.json lists what there is"),
+        ("/v1/nothing", "there is nothing at /v1/nothing; /docs lists what there is"),
     ],
 )
 def test_paths_and_queries_are_refused_in_words(service: ServiceInThread, path: str, sentence: str) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 from pydantic_core import PydanticKnownError
 
 from tilewright.contract.message import Input
@@ -31,7 +31,7 @@ Step = Annotated[StrictInt, Field(ge=1, le=256)]
 Border = Annotated[StrictInt, Field(ge=0, le=1024)]
 
 
-def _alike(count: int, least: int, most: int) -> Callable[[Any], Any]:
+def _repeat(count: int, least: int, most: int) -> Callable[[Any], Any]:
     """One number stands for `count` equal ones."""
 
     def repeat(value: Any) -> Any:
@@ -46,15 +46,20 @@ def _alike(count: int, least: int, most: int) -> Callable[[Any], Any]:
     return repeat
 
 
+def _one_or_all(names: str, least: int, most: int) -> dict[str, Any]:
+    """The schema, of answers as well: with two schemas a workload would have two names in the API document."""
+    number, count = {"type": "integer", "minimum": least, "maximum": most}, len(names.split(", "))
+    numbers = {"type": "array", "prefixItems": [number] * count, "minItems": count, "maxItems": count}
+    return {"anyOf": [number, numbers], "description": names}
+
+
 Pair = Annotated[
-    tuple[Step, Step],
-    BeforeValidator(_alike(2, 1, 256), json_schema_input_type=Step | tuple[Step, Step]),
-    Field(description="height, width"),
+    tuple[Step, Step], BeforeValidator(_repeat(2, 1, 256)), WithJsonSchema(_one_or_all("height, width", 1, 256))
 ]
 Borders = Annotated[
     tuple[Border, Border, Border, Border],
-    BeforeValidator(_alike(4, 0, 1024), json_schema_input_type=Border | tuple[Border, Border, Border, Border]),
-    Field(description="top, left, bottom, right"),
+    BeforeValidator(_repeat(4, 0, 1024)),
+    WithJsonSchema(_one_or_all("top, left, bottom, right", 0, 1024)),
 ]
 
 CHANNEL_BLOCK = 16
