@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import DEFAULT_TRIALS, Job
-from tilewright.contract.schedules import Schedule
+from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
+from tilewright.contract.schedules import Lookup, Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
@@ -15,7 +15,6 @@ from tilewright.http import Client, open_client
 from tilewright.job_handle import JobHandle
 from tilewright.kernel import Kernel
 from tilewright.parts import from_kernels
-from tilewright.requests import job_request, lookup
 from tilewright.schedule_cache import ScheduleCache, Served
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
 
@@ -55,7 +54,7 @@ class Hub:
         idempotency_key: str | None = None,
     ) -> JobHandle:
         """Ask for one workload, several, or all of a network. `trials` and `seconds` are budgets for each of them."""
-        request = job_request(
+        request = JobRequest(
             workloads=None if workloads is None else parse_workloads(workloads),
             network=network,
             batch=batch,
@@ -83,7 +82,7 @@ class Hub:
     ) -> Schedule | None:
         """The fastest schedule known, on any host unless told which; without one None, or `NoSchedule` if strict."""
         parsed = parse_workload(workload)
-        question = lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
+        question = Lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
         schedule = self.client.lookup(question).items[0]
         if schedule is None and strict:
             raise _no_schedule(parsed, threads)

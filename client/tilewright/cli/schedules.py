@@ -7,11 +7,10 @@ import typer
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import console, number, percent, print_json, print_json_line, table
 from tilewright.cli.service import open_client
-from tilewright.contract.schedules import InstructionCount, Schedule
+from tilewright.contract.schedules import InstructionCount, Lookup, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
-from tilewright.requests import lookup
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -42,7 +41,7 @@ def best(
 ) -> None:
     """Show the best-known schedules of workloads, or of a network."""
     choice = choose_workloads(workload, network, batch)
-    question = lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
+    question = Lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
     with open_client(url) as client:
         found = client.lookup(question).items
     if as_json:

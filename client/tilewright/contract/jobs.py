@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from tilewright.contract.message import Message, RowId, Sha256
+from tilewright.contract.message import Input, Message, RowId, Sha256
 from tilewright.contract.target import TargetName, Threads
 from tilewright.contract.workload import Batch, Workload
 
@@ -26,7 +26,7 @@ class JobState(StrEnum):
         return self in (JobState.FINISHED, JobState.FAILED, JobState.CANCELLED)
 
 
-class JobRequest(Message):
+class JobRequest(Input):
     """Either `workloads` or `network`; `trials` and `seconds` are budgets for each workload."""
 
     workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt
 
 from tilewright.contract.candidates import CandidateFields
-from tilewright.contract.message import Latency, Message, RowId, Sha256
+from tilewright.contract.message import Input, Latency, Message, RowId, Sha256
 from tilewright.contract.records import Provenance
 from tilewright.contract.target import Isa, Target, Threads
 from tilewright.contract.workload import Workload
@@ -82,7 +82,7 @@ class ScheduleDetail(Schedule):
     script: str
 
 
-class Lookup(Message):
+class Lookup(Input):
     """Many workloads in one question. Without `isa` or `host_class`, the fastest of all is the answer."""
 
     workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)]
