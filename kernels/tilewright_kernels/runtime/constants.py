@@ -22,8 +22,9 @@ def checked_constants(
     """`where_needed` are the arguments that only some workloads have a use for, None where they are not given."""
     check_presence(workload, where_needed)
     channels = workload.out_channels
-    unused = {"bias": np.zeros(channels, np.int32), "scale": 1.0, "residual_scale": 1.0, "out_scale": 1.0}
-    given = {**unused, "residual_zero_point": 0, **{name: value for name, value in where_needed.items() if value is not None}}
+    otherwise = {"bias": np.zeros(channels, np.int32), "scale": 1.0, "residual_scale": 1.0, "residual_zero_point": 0}
+    given = {**otherwise, "out_scale": 1.0}
+    given.update((name, value) for name, value in where_needed.items() if value is not None)
     return Quantization(
         weight=_exactly("weight", weight, np.int8, workload.weight_shape),
         bias=_exactly("bias", given["bias"], np.int32, (channels,)),
