@@ -24,7 +24,9 @@ from tilewright.contract.jobs import Job, JobState, JobWorkload
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import TilewrightError
-from tilewright.hub import Hub, connect
+from tilewright.http import open_client
+from tilewright.hub import Hub
+from tilewright.schedule_cache import ScheduleCache
 from tilewright_comparison.comparison import Comparison
 from tilewright_comparison.peers.onnx_runtime import OnnxRuntimeConv
 from tilewright_kernels.conv2d.numerics import Array
@@ -67,7 +69,7 @@ def run(console: Console, as_json: bool = False) -> int:
     """0 only if every layer was tuned, published and equal to ONNX Runtime bit for bit."""
     with tempfile.TemporaryDirectory(prefix="tilewright-demo-") as folder, service(Path(folder)) as url:
         say(console, as_json, f"A service runs at {url}, its data in a folder that the demo removes again.")
-        with connect(url) as hub:
+        with Hub(open_client(url), ScheduleCache(url, Path(folder) / "cache")) as hub:
             return _demonstrate(hub, console, as_json)
 
 

@@ -31,11 +31,20 @@ NO_WORKER = (
 )
 
 
-def say_address(url: str) -> None:
-    print(f"Tilewright serves {url} (process {os.getpid()})", flush=True)
+def say_address(settings: Settings, url: str) -> None:
+    """To whoever has just started it: where everything is, and how to end it."""
+    data = make_url(settings.database).render_as_string(hide_password=True) if settings.database else settings.data_path
+    logs = settings.logs_dir.absolute() if settings.engine is None else "on the machines of the workers"
+    print(
+        f"Tilewright serves {url} (process {os.getpid()}); Ctrl-C ends it\n"
+        f"  page  {url} in a browser: its state, what to type, its HTTP API\n"
+        f"  data  {data}\n"
+        f"  logs  {logs}",
+        flush=True,
+    )
 
 
-def serve(settings: Settings, announce: Callable[[str], None] = say_address) -> int:
+def serve(settings: Settings, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; 0, or 1 when it could not start. `announce` gets the address once it is open."""
     configure_logs()
     try:

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from tilewright.cli.wrong_values import reword
 from tilewright.errors import InvalidRequest, MissingPart, TilewrightError
 
 FAILED = 1
@@ -27,6 +28,9 @@ class FailureGroup(TyperGroup):
         except OSError as error:
             _print(str(error))
             raise typer.Exit(FAILED) from error
+        except typer.BadParameter as error:
+            reword(error)
+            raise
         except (typer.TyperException, typer.Exit, typer.Abort):
             raise
         except Exception as error:

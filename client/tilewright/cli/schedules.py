@@ -9,11 +9,10 @@ from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import X_DEFAULT, console, number, percent, print_json, print_json_line
 from tilewright.cli.service import open_client
-from tilewright.contract.schedules import InstructionCount, Schedule
+from tilewright.contract.schedules import InstructionCount, Lookup, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
 from tilewright.errors import NoSchedule
-from tilewright.requests import lookup
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -61,7 +60,7 @@ def best(
 ) -> None:
     """Show the best-known schedules of workloads, or of a network."""
     choice = choose_workloads(workload, network, batch)
-    question = lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
+    question = Lookup(workloads=[each for each, _ in choice], threads=threads, isa=isa, host_class=host_class)
     with open_client(url) as client:
         found = client.lookup(question).items
     if as_json:

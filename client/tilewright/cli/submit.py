@@ -12,7 +12,6 @@ from tilewright.cli.service import open_client, require_success
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS
-from tilewright.requests import job_request
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -47,7 +46,7 @@ def submit(
     With --wait the exit code is 0 if the job finished and 1 if it failed or was cancelled.
     """
     check_choice(workload, network, batch)
-    request = job_request(
+    request = JobRequest(
         workloads=None if workload is None else read_workloads(workload),
         network=network,
         batch=batch,

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from textwrap import shorten
 from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from tilewright.contract.message import Message, RowId, Sha256
+from tilewright.contract.message import Input, Message, RowId, Sha256
 from tilewright.contract.target import TargetName, Threads
 from tilewright.contract.workload import Batch, Workload
 
@@ -25,7 +26,7 @@ class JobState(StrEnum):
         return self in (JobState.FINISHED, JobState.FAILED, JobState.CANCELLED)
 
 
-class JobRequest(Message):
+class JobRequest(Input):
     """Either `workloads` or `network`; `trials` and `seconds` are budgets for each workload."""
 
     workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)] | None = None
@@ -81,6 +82,15 @@ class WorkloadProgress(Message):
     stop_reason: str | None = None
     """Why the search ended."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {', '.join([self.state, *self._figures()])}>"
+
+    __str__ = __repr__
+
+    def _figures(self) -> list[str]:
+        best = [] if self.best_latency_us is None else [f"best {self.best_latency_us:.1f} us"]
+        return [f"{self.trials} trials", *best]
+
 
 class JobWorkload(WorkloadProgress):
     """One workload of a job, and the best so far."""
@@ -117,3 +127,15 @@ class Job(Message):
     finished_at: datetime | None = None
     progress: Progress
     workloads: list[JobWorkload]
+
+    def __repr__(self) -> str:
+        reason = [shorten(self.reason, 80, placeholder="...")] if self.reason else []
+        return f"<Job {self.id}: {', '.join([self.state, *self._figures(), *reason])}>"
+
+    __str__ = __repr__
+
+    def _figures(self) -> list[str]:
+        if len(self.workloads) == 1:
+            return [self.workloads[0].name, *self.workloads[0]._figures()]
+        done = f"{self.progress.workloads_done} of {self.progress.workloads} workloads done"
+        return [*filter(None, [self.network]), done, f"{self.progress.trials} trials"]
