@@ -25,7 +25,7 @@ class News:
 
     def __init__(self, client: "Client", job_id: int) -> None:
         self._client, self._job_id = client, job_id
-        self._heard: "queue.SimpleQueue[AnyEvent | Exception | None]" = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[AnyEvent | Exception | None] = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._is_away = False
 
