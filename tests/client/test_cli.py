@@ -278,7 +278,7 @@ def test_best_shows_what_is_known_and_strict_fails_for_the_rest(server: Scripted
     result = run(*arguments)
     assert result.exit_code == 0
     assert "83%" in result.stdout
-    assert ": 28 vpdpbusd on 512 bits among the 43 instructions of the inner loop" in result.stdout
+    assert "vpdpbusd" not in result.stdout
     strict = run(*arguments, "--strict", "--json")
     assert strict.exit_code == 1
     assert "1 of 2 workloads have no schedule" in strict.stderr
@@ -290,8 +290,9 @@ def test_best_shows_what_is_known_and_strict_fails_for_the_rest(server: Scripted
 @pytest.mark.parametrize(
     ("proof", "words"),
     [
-        ({"dot_products": 0, "instructions": 0, "in_loop": False}, ": no vpdpbusd on 256 bits in the kernel"),
-        ({"in_loop": False}, ": 28 vpdpbusd on 256 bits among the 43 instructions of straight code"),
+        ({"dot_products": 0, "instructions": 0, "in_loop": False}, "none  vpdpbusd on 256 bits"),
+        ({"in_loop": False}, "28 of 43, no loop  vpdpbusd on 256 bits"),
+        ({}, "28 of 43  vpdpbusd on 256 bits"),
         (None, None),
     ],
 )
@@ -301,7 +302,7 @@ def test_best_tells_what_was_counted_in_each_kernel(
     found = schedule()
     found["proof"] = None if proof is None else {**found["proof"], "register_bits": 256, **proof}
     server.replies(Reply(200, {"items": [found]}))
-    result = run("best", "--workload", conv_file, "--url", server.url)
+    result = run("best", "--proof", "--workload", conv_file, "--url", server.url)
     assert result.exit_code == 0
     assert "vpdpbusd" not in result.stdout if words is None else words in result.stdout
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tilewright.cli import stop_reasons
 from tilewright.cli.following import follow
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
@@ -19,11 +20,12 @@ tilewright submit --network resnet18 --seconds 10 --wait
 tilewright submit --workload conv.json --trials 200 --threads 2
 
 tilewright networks resnet18 --json | jq '.[0].workloads[0].workload' | tilewright submit -w - --wait --json
+
 """
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=EXAMPLES)(submit)
+    app.command(epilog=EXAMPLES + stop_reasons.EPILOG)(submit)
 
 
 def submit(

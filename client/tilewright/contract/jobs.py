@@ -74,8 +74,9 @@ class WorkloadProgress(Message):
     """Of this job's schedule, or until there is one of its records; known with the first that was measured."""
     best_gmacs: float | None = None
     share_of_peak: float | None = None
-    """Of the schedule, as is the speed-up."""
+    """Of the schedule, as is what follows."""
     speedup_over_default: float | None = None
+    """How many times as fast as TVM's default (untuned) schedule; not a comparison with other libraries."""
     schedule_id: RowId | None = None
     """Known when the attempt has published one, or has found none that is faster than the incumbent."""
     stop_reason: str | None = None
