@@ -7,9 +7,8 @@ kernel = hub.load(workload)
 
 from typing import TYPE_CHECKING
 
-from tilewright.contract.workload import Workload
-
 if TYPE_CHECKING:
+    from tilewright.contract.workload import Workload
     from tilewright.hub import Hub
     from tilewright.job_handle import JobHandle
 
@@ -26,7 +25,14 @@ def connect(url: str | None = None, token: str | None = None) -> "Hub":
 
 
 def __getattr__(name: str) -> object:
-    """`Hub` and `JobHandle` bring the HTTP client along, which service and kernels do not need."""
+    """`Hub` and `JobHandle` bring the HTTP client along, which service and kernels do not need.
+
+    And the `tilewright` command is to answer Ctrl-C before anything is imported that takes its time.
+    """
+    if name == "Workload":
+        from tilewright.contract.workload import Workload
+
+        return Workload
     if name == "Hub":
         from tilewright.hub import Hub
 

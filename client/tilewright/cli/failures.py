@@ -15,6 +15,12 @@ WRONG_USAGE = 2
 class FailureGroup(TyperGroup):
     """Turns exceptions of any command into one message on standard error and an exit code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`help` is `--help`, and `help submit` is `submit --help`."""
+        if args[:1] == ["help"]:
+            args = args[1:] if ctx.resilient_parsing else [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)

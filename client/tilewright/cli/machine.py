@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from tilewright.cli.failures import FAILED
+from tilewright.cli.interrupts import interruptible
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, print_json, table
 
@@ -22,7 +23,8 @@ def doctor(as_json: AsJson = False) -> None:
     """Tell whether this machine and its packages are fit, and how to mend what is not."""
     from tilewright.doctor import run_checks
 
-    done = list(run_checks())
+    with interruptible():
+        done = list(run_checks())
     is_fit = all(check.ok for check in done)
     if as_json:
         print_json({"ok": is_fit, "checks": [dataclasses.asdict(check) for check in done]})
