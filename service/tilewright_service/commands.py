@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from tilewright.cli.interrupts import end_on_signals
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import print_json_line
 from tilewright.errors import InvalidRequest
@@ -40,7 +41,12 @@ def serve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the service; without options it needs nothing but this machine. Ctrl-C ends it."""
+    """Start the service; without options it needs nothing but this machine. Ctrl-C ends it with 130, SIGTERM with 0.
+
+    Options can be set as TILEWRIGHT_HOST, TILEWRIGHT_PORT and so on, too. For --engine tls://... Dask's
+    DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__CLIENT__CERT and ..__CLIENT__KEY name the certificates.
+    """
+    end_on_signals()
     with needing("service"):
         from tilewright_service.serve import say_address, serve
         from tilewright_service.settings import Settings

@@ -7,7 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import uvicorn
 from alembic.util import CommandError
@@ -15,6 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from tilewright.cli.interrupts import EXIT_CODES, end, finish_line
 from tilewright.errors import CannotStart
 from tilewright_service.app import create_app
 from tilewright_service.data_dir import hold_data_dir
@@ -24,29 +27,36 @@ from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 
-GRACE_SECONDS = 3
+GRACE_SECONDS = 2
+"""For requests that are under way when the end is asked for."""
+
+END_SECONDS = 3
+"""For all that is put in order then; what a kill -9 may interrupt, may be cut short by this, too."""
+
 NO_WORKER = (
     "tilewright serve: nothing can be tuned on this machine, so jobs wait: "
     "pip install 'tilewright[worker]', or name a scheduler with --engine"
 )
 
 
+Announce = Callable[[str], None]
+
+
 def say_address(url: str) -> None:
     print(f"Tilewright serves {url} (process {os.getpid()})", flush=True)
 
 
-def serve(settings: Settings, announce: Callable[[str], None] = say_address) -> int:
-    """Serve until SIGTERM or SIGINT; 0, or 1 when it could not start. `announce` gets the address once it is open."""
+def serve(settings: Settings, announce: Announce = say_address) -> int:
+    """Serve until a signal, and give its exit code; 1 when it could not start. `announce` is told once it is open."""
     configure_logs()
     try:
         _refuse_open_door(settings)
         _require_writable_logs(settings)
         with hold_data_dir(settings.data_path) as server_id, _open_listener(settings) as listener:
-            _run(settings, server_id, listener, announce)
+            return _run(settings, server_id, listener, announce)
     except CannotStart as refusal:
         print(f"tilewright serve: {refusal}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _refuse_open_door(settings: Settings) -> None:
@@ -71,7 +81,7 @@ def _open_listener(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Callable[[str], None]) -> None:
+def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Announce) -> int:
     # Dask takes half a second and many megabytes to import; a refusal should not wait for it.
     from tilewright_service.dispatch.cluster import can_tune, start_engine
 
@@ -82,7 +92,7 @@ def _run(settings: Settings, server_id: str, listener: socket.socket, announce: 
         reconciler = Reconciler(database, engine, settings, server_id, lambda: settings.public_url or url)
         engine.on_change = reconciler.wake
         app = create_app(settings, database, engine, reconciler)
-        _Server(app, url, settings.data_path / "url", announce).run(sockets=[listener])
+        return _Server(app, url, settings.data_path / "url", announce).run_to_end(listener)
 
 
 def _open(settings: Settings) -> Database:
@@ -123,7 +133,7 @@ def _url(settings: Settings, listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Says when it is ready, and returns after a signal instead of dying of it: there is something to clean up."""
 
-    def __init__(self, app: FastAPI, url: str, url_path: Path, announce: Callable[[str], None]) -> None:
+    def __init__(self, app: FastAPI, url: str, url_path: Path, announce: Announce) -> None:
         super().__init__(
             uvicorn.Config(
                 app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, lifespan="on"
@@ -133,17 +143,35 @@ class _Server(uvicorn.Server):
         self._url = url
         self._url_path = url_path
         self._announce = announce
+        self._exit_code = 1
+
+    def run_to_end(self, listener: socket.socket) -> int:
+        """The exit code that belongs to the signal."""
+        self.run(sockets=[listener])
+        return self._exit_code
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._url_path.write_text(self._url)
-        self._announce(self._url)
+        if not self.should_exit:
+            self._announce(self._url)
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
+        for number in EXIT_CODES:
+            signal.signal(number, self._stop)
         return nullcontext()
 
-    def _stop(self) -> None:
+    def _stop(self, number: int, _: object) -> None:
+        if self.should_exit:  # somebody is in a hurry
+            end(number)
+        finish_line(number)
+        self._exit_code = EXIT_CODES[signal.Signals(number)]
+        _start_timer(END_SECONDS, partial(end, number))
         self._app.state.stopping.set()
         self.should_exit = True
+
+
+def _start_timer(seconds: float, function: Callable[[], None]) -> None:
+    timer = Timer(seconds, function)
+    timer.daemon = True
+    timer.start()

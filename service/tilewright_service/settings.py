@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from tilewright_worker.scheduler import check_scheduler_url
+
 
 class Settings(BaseSettings):
     """Read from `TILEWRIGHT_*`; the command line has the last word."""
@@ -45,6 +47,11 @@ class Settings(BaseSettings):
         except ArgumentError as error:
             raise ValueError("this is no database URL, such as postgresql://user@host/name") from error
         return value
+
+    @field_validator("engine")
+    @classmethod
+    def _is_scheduler_url(cls, value: str | None) -> str | None:
+        return None if value is None else check_scheduler_url(value)
 
     @property
     def data_path(self) -> Path:

@@ -32,7 +32,8 @@ def _show_version(context: typer.Context, asked: bool) -> None:
 @app.callback(epilog="Start with [bold]tilewright demo[/], or [bold]tilewright serve[/] and, beside it, submit.")
 def tilewright(
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --version: as JSON. Commands have a --json of their own.", is_eager=True)
+        bool,
+        typer.Option("--json", help="With --version: as JSON. Commands have a --json of their own.", is_eager=True),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version)

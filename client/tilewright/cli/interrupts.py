@@ -39,9 +39,14 @@ def end(number: int = signal.SIGINT, _: FrameType | None = None) -> NoReturn:
 
         for child in active_children():
             child.kill()
-    if number == signal.SIGINT and os.isatty(2):
-        os.write(2, b"\n")  # after the ^C of the terminal
+    finish_line(number)
     os._exit(EXIT_CODES[signal.Signals(number)])
+
+
+def finish_line(number: int) -> None:
+    """A terminal shows ^C, and what comes next would stand beside it."""
+    if number == signal.SIGINT and os.isatty(2):
+        os.write(2, b"\n")
 
 
 @contextmanager

@@ -1,0 +1,86 @@
+"""Where a Dask scheduler is, and the certificates that `tls://` needs."""
+
+import socket
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from tilewright.errors import CannotStart
+
+if TYPE_CHECKING:
+    from distributed.security import Security
+
+SCHEMES = ("tls", "tcp")
+TLS_SETTING = "DASK_DISTRIBUTED__COMM__TLS__"
+CONNECT_SECONDS = 5
+
+Role = Literal["client", "worker"]
+"""As Dask calls them: a service is a client of its scheduler."""
+
+
+def check_scheduler_url(url: str) -> str:
+    """The same. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or not url.startswith(f"{parts.scheme}://"):
+        raise ValueError(f"{url!r} has to begin with tls:// or tcp://, such as tls://scheduler:8786")
+    if not parts.hostname or not parts.port:
+        raise ValueError(f"{url!r} has to name a host and a port, such as tls://scheduler:8786")
+    return url
+
+
+def require_listener(url: str) -> None:
+    """Sooner and clearer than Dask would say it. Raises CannotStart."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise CannotStart(f"no scheduler answers at {url} ({error.strerror or error})") from error
+
+
+def security_of(url: str, role: Role) -> "Security":
+    """With the certificates that are set up for Dask. Raises CannotStart where `tls://` has none that can be read."""
+    from distributed.security import Security
+
+    security = Security()
+    if url.startswith("tls://"):
+        _require_certificates(url, security.get_tls_config_for_role(role), role)
+        try:
+            security.get_connection_args(role)
+        except OSError as error:
+            raise CannotStart(
+                f"the certificates for {url} do not fit together ({error}); {_setting('CA_FILE')}, "
+                f"{_setting(role, 'CERT')} and {_setting(role, 'KEY')} name them"
+            ) from error
+    return security
+
+
+def does_not_take_us(url: str) -> CannotStart:
+    """Somebody listens there, and it came to nothing."""
+    return CannotStart(
+        f"{url} answers, but is no scheduler that lets this process in: is it tls:// or tcp:// there, "
+        "and do its certificates come from the same authority?"
+    )
+
+
+def _require_certificates(url: str, files: dict[str, str | None], role: Role) -> None:
+    settings = {"ca_file": _setting("CA_FILE"), "cert": _setting(role, "CERT"), "key": _setting(role, "KEY")}
+    missing = [settings[name] for name in ("ca_file", "cert") if not files[name]]
+    if missing:
+        raise CannotStart(
+            f"{url} needs certificates: set {' and '.join(missing)} to files in PEM format, "
+            f"and {settings['key']} where the key is not in the file of its certificate"
+        )
+    for name, setting in settings.items():
+        _require_readable(files[name], setting)
+
+
+def _require_readable(file: str | None, setting: str) -> None:
+    if file is None or "\n" in file:  # Dask takes the certificate itself, too
+        return
+    try:
+        open(file, "rb").close()
+    except OSError as error:
+        raise CannotStart(f"{file} cannot be read ({error.strerror}); {setting} names it") from error
+
+
+def _setting(*path: str) -> str:
+    return TLS_SETTING + "__".join(path).upper()
