@@ -13,7 +13,7 @@ from distributed import Nanny
 from distributed.security import Security
 
 from tilewright.errors import CannotStart
-from tilewright_worker.scheduler import does_not_take_us, require_listener, security_of
+from tilewright_worker.scheduler import require_listener, require_scheduler, security_of
 from tilewright_worker.terminal import spared_by_ctrl_c
 
 JOIN_SECONDS = 60
@@ -39,6 +39,7 @@ def run(engine_url: str) -> int:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     security = security_of(engine_url, "worker")
     _await_listener(engine_url)
+    require_scheduler(engine_url, security, "worker")
     with spared_by_ctrl_c():
         working = ThreadPoolExecutor(1).submit(asyncio.run, _serve(engine_url, security))
     return working.result()
@@ -61,11 +62,7 @@ def _await_listener(engine_url: str) -> None:
 
 
 async def _serve(engine_url: str, security: Security) -> int:
-    try:
-        worker = await _worker(engine_url, security)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise does_not_take_us(engine_url) from error
-    async with worker:
+    async with _worker(engine_url, security) as worker:
         print(f"{worker.name} works for {engine_url}", flush=True)
         await worker.finished()
     print(f"the scheduler at {engine_url} is gone", file=sys.stderr)

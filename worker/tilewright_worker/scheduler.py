@@ -1,5 +1,6 @@
 """Where a Dask scheduler is, and the certificates that `tls://` needs."""
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -47,18 +48,31 @@ def security_of(url: str, role: Role) -> "Security":
             security.get_connection_args(role)
         except OSError as error:
             raise CannotStart(
-                f"the certificates for {url} do not fit together ({error}); {_setting('CA_FILE')}, "
+                f"the certificates for {url} cannot be used ({error}); {_setting('CA_FILE')}, "
                 f"{_setting(role, 'CERT')} and {_setting(role, 'KEY')} name them"
             ) from error
     return security
 
 
-def does_not_take_us(url: str) -> CannotStart:
-    """Somebody listens there, and it came to nothing."""
-    return CannotStart(
-        f"{url} answers, but is no scheduler that lets this process in: is it tls:// or tcp:// there, "
-        "and do its certificates come from the same authority?"
-    )
+def require_scheduler(url: str, security: "Security", role: Role) -> None:
+    """That who listens there is one, and lets us in. Raises CannotStart."""
+    try:
+        asyncio.run(_ask_identity(url, security, role))
+    except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+        raise CannotStart(
+            f"{url} answers, but is no scheduler that lets this process in: is it tls:// or tcp:// there, "
+            "and do its certificates come from the same authority?"
+        ) from error
+
+
+async def _ask_identity(url: str, security: "Security", role: Role) -> None:
+    from distributed import rpc
+
+    async with (
+        asyncio.timeout(CONNECT_SECONDS),
+        rpc(url, connection_args=security.get_connection_args(role)) as scheduler,
+    ):
+        await scheduler.identity()
 
 
 def _require_certificates(url: str, files: dict[str, str | None], role: Role) -> None:

@@ -13,7 +13,7 @@ from distributed.utils import LoopRunner
 from tilewright_service.dispatch.dask_engine import DaskEngine
 from tilewright_service.settings import Settings
 from tilewright_worker.host_worker import QUIET_WORKER
-from tilewright_worker.scheduler import does_not_take_us, require_listener, security_of
+from tilewright_worker.scheduler import require_listener, require_scheduler, security_of
 from tilewright_worker.terminal import spared_by_ctrl_c
 
 QUIET = {
@@ -72,10 +72,8 @@ def can_tune() -> bool:
 def _external(settings: Settings, address: str) -> DaskEngine:
     security = security_of(address, "client")
     require_listener(address)
-    try:
-        client = Client(address, security=security, set_as_default=False, timeout="10s")
-    except (OSError, RuntimeError, ValueError) as error:
-        raise does_not_take_us(address) from error
+    require_scheduler(address, security, "client")
+    client = Client(address, security=security, set_as_default=False, timeout="10s")
     return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=False)
 
 
