@@ -69,5 +69,5 @@ def serve(
 serve.epilog = SERVE_EXAMPLES  # type: ignore[attr-defined]
 
 
-def _print_address(url: str) -> None:
-    print_json_line({"url": url, "pid": os.getpid()})
+def _print_address(url: str, public_url: str | None) -> None:
+    print_json_line({"url": url, "public_url": public_url, "pid": os.getpid()})
