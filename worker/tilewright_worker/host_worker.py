@@ -13,7 +13,7 @@ from distributed import Nanny
 from distributed.security import Security
 
 from tilewright.errors import CannotStart
-from tilewright_worker.scheduler import require_listener, require_scheduler, security_of
+from tilewright_worker.scheduler import require_listener, require_scheduler, scheduler_was_lost, security_of
 from tilewright_worker.terminal import spared_by_ctrl_c
 
 JOIN_SECONDS = 60
@@ -26,7 +26,8 @@ QUIET_WORKER = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
-    "distributed.logging": {"distributed": "error"},
+    # The worker process reads this when it loads Dask, which logs from then on.
+    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error",
 }
 
 
@@ -36,7 +37,7 @@ def run(engine_url: str) -> int:
     Raises CannotStart. Signals are heard by the calling thread alone, and are its business.
     """
     dask.config.set(QUIET_WORKER)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     security = security_of(engine_url, "worker")
     _await_listener(engine_url)
     require_scheduler(engine_url, security, "worker")
@@ -62,7 +63,11 @@ def _await_listener(engine_url: str) -> None:
 
 
 async def _serve(engine_url: str, security: Security) -> int:
-    async with _worker(engine_url, security) as worker:
+    try:
+        worker = await _worker(engine_url, security)
+    except (OSError, RuntimeError) as error:
+        raise scheduler_was_lost(engine_url) from error
+    async with worker:
         print(f"{worker.name} works for {engine_url}", flush=True)
         await worker.finished()
     print(f"the scheduler at {engine_url} is gone", file=sys.stderr)

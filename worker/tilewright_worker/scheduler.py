@@ -65,6 +65,10 @@ def require_scheduler(url: str, security: "Security", role: Role) -> None:
         ) from error
 
 
+def scheduler_was_lost(url: str) -> CannotStart:
+    return CannotStart(f"the scheduler at {url} was lost again while this process joined it; start anew")
+
+
 async def _ask_identity(url: str, security: "Security", role: Role) -> None:
     from distributed import rpc
 

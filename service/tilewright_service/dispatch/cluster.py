@@ -13,7 +13,7 @@ from distributed.utils import LoopRunner
 from tilewright_service.dispatch.dask_engine import DaskEngine
 from tilewright_service.settings import Settings
 from tilewright_worker.host_worker import QUIET_WORKER
-from tilewright_worker.scheduler import require_listener, require_scheduler, security_of
+from tilewright_worker.scheduler import require_listener, require_scheduler, scheduler_was_lost, security_of
 from tilewright_worker.terminal import spared_by_ctrl_c
 
 QUIET = {
@@ -73,7 +73,10 @@ def _external(settings: Settings, address: str) -> DaskEngine:
     security = security_of(address, "client")
     require_listener(address)
     require_scheduler(address, security, "client")
-    client = Client(address, security=security, set_as_default=False, timeout="10s")
+    try:
+        client = Client(address, security=security, set_as_default=False, timeout="10s")
+    except OSError as error:
+        raise scheduler_was_lost(address) from error
     return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=False)
 
 
