@@ -49,5 +49,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo "Tilewright needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@rm -rf tilewright.egg-info # of an earlier installation: Python would read it here before the one in $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

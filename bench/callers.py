@@ -6,6 +6,7 @@ with strangers only. It exits with 1 when an answer was a 5xx, a connection fail
 percentile of the answers was above 0.5 s.
 """
 
+import argparse
 import asyncio
 import json
 import multiprocessing
@@ -224,6 +225,7 @@ def describe(tally: Tally) -> str:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     is_good = True
     for name, kinds in (("all kinds", tuple(ASK)), ("strangers only", STRANGERS)):
         with tempfile.TemporaryDirectory() as folder:

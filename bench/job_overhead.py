@@ -5,6 +5,7 @@ after pauses (warm: the worker has had time to stand by), each with 12 trials, a
 command, and of that what the search took. It exits with 1 above 4 s cold, or 2.5 s warm (median).
 """
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -40,6 +41,7 @@ def time_submission(url: str, out_channels: int) -> tuple[float, float]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder, ServiceProcess(Path(folder)) as service:
         cold, warm = time_submission(service.url, 64), []
         for number in range(WARM_JOBS):

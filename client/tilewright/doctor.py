@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +29,8 @@ OLDEST_PYTHON = (3, 11)
 SELF_TEST = "tilewright_kernels.self_test"
 SELF_TEST_SECONDS = 120
 FREE_BYTES = 200 * 2**20
+CHECKOUT = Path(__file__).parents[2]
+"""The folder of the Makefile, where this is an installation of a checkout for work on it."""
 FIRST_SQLITE_WITHOUT_WAL_BUG = (3, 51, 3)
 
 
@@ -49,7 +51,8 @@ def run_checks() -> Iterator[Check]:
     packages = list(check_packages())
     yield from packages
     yield check_sqlite()
-    yield check_data_directory()
+    if has_part("service"):
+        yield from check_directories()
     yield check_cores()
     if not has_part("kernels"):
         yield Check("kernels", True, "not installed: this machine can ask a service, not run kernels")
@@ -77,10 +80,10 @@ def check_packages() -> Iterator[Check]:
     except metadata.PackageNotFoundError:
         yield Check("tilewright", False, "not installed", _pip_install("-e", "."))
         return
-    parts = [part for part in MARKS if has_part(part)]
-    for requirement in requirements:
-        if requirement.name != "tilewright" and any(_belongs_to(requirement, part) for part in ("", *parts)):
-            yield check_package(requirement)
+    parts = ["", *(part for part in MARKS if has_part(part))]
+    needed = [each for each in requirements if any(_belongs_to(each, part) for part in parts)]
+    for text in _distinct(f"{each.name}{each.specifier}" for each in needed if each.name != "tilewright"):
+        yield check_package(Requirement(text))
 
 
 def has_part(part: str) -> bool:
@@ -108,6 +111,11 @@ def _belongs_to(requirement: Requirement, part: str) -> bool:
     return requirement.marker is None or requirement.marker.evaluate({"extra": part})
 
 
+def _distinct(texts: Iterable[str]) -> Iterable[str]:
+    """In their order; parts may need the same."""
+    return dict.fromkeys(texts)
+
+
 def check_sqlite() -> Check:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info >= FIRST_SQLITE_WITHOUT_WAL_BUG:
@@ -115,19 +123,29 @@ def check_sqlite() -> Check:
     return Check("sqlite", True, f"{version}; its WAL-reset bug is avoided, as only one connection writes")
 
 
-def check_data_directory() -> Check:
-    """Where `tilewright serve` would put its database."""
-    path = Path(os.environ.get("TILEWRIGHT_DATA_DIR", "~/.local/share/tilewright")).expanduser().absolute()
+def check_directories() -> Iterator[Check]:
+    """Where `tilewright serve` would put its database and its logs, and in a checkout `make serve`."""
+    data_dir = os.environ.get("TILEWRIGHT_DATA_DIR", "~/.local/share/tilewright")
+    logs_dir = os.environ.get("TILEWRIGHT_LOGS_DIR", "tuning_logs")
+    yield check_directory("data directory", data_dir, "choose another with TILEWRIGHT_DATA_DIR or --data-dir")
+    yield check_directory("logs directory", logs_dir, "choose another with TILEWRIGHT_LOGS_DIR or --logs-dir")
+    if (CHECKOUT / "Makefile").exists():
+        for name, folder in (("data of make serve", ".tilewright"), ("logs of make serve", "tuning_logs")):
+            yield check_directory(name, CHECKOUT / folder, f"make {CHECKOUT} writable")
+
+
+def check_directory(name: str, folder: Path | str, remedy: str) -> Check:
+    """It need not be there yet."""
+    path = Path(folder).expanduser().absolute()
     existing = next(each for each in (path, *path.parents) if each.exists())
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"tilewright")
     except OSError as error:
-        remedy = "choose another with TILEWRIGHT_DATA_DIR or --data-dir"
-        return Check("data directory", False, f"{path} cannot be written: {error.strerror}", remedy)
+        return Check(name, False, f"{path} cannot be written: {error.strerror}", remedy)
     free = shutil.disk_usage(existing).free
     ok = free >= FREE_BYTES
-    return Check("data directory", ok, f"{path}, {free / 1e9:.1f} GB free", None if ok else "make room on the disk")
+    return Check(name, ok, f"{path}, {free / 1e9:.1f} GB free", None if ok else "make room on the disk")
 
 
 def check_cores() -> Check:
@@ -162,7 +180,7 @@ def _exit_reason(done: "subprocess.CompletedProcess[str]", findings: list[dict[s
 
 def _reinstall() -> str:
     requirements = [Requirement(text) for text in metadata.requires("tilewright") or []]
-    pinned = [f"{each.name}{each.specifier}" for each in requirements if "==" in str(each.specifier)]
+    pinned = _distinct(f"{each.name}{each.specifier}" for each in requirements if "==" in str(each.specifier))
     return _pip_install("--force-reinstall", *pinned)
 
 

@@ -15,7 +15,7 @@ from tilewright_service.gate import Gate, NameGate
 from tilewright_service.metrics import Metrics, MetricsMiddleware
 from tilewright_service.openapi import describe
 from tilewright_service.problems import install_problem_handlers
-from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules
+from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules, web
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.turns import Turns
@@ -23,7 +23,7 @@ from tilewright_service.turns import Turns
 THREADS = 24
 """For handlers that talk to the database: more than have a turn at once, so that whoever has one also has a thread."""
 
-ROUTERS = (jobs, events, attempts, records, schedules, hosts, networks, health)
+ROUTERS = (jobs, events, attempts, records, schedules, hosts, networks, health, web)
 
 
 def create_app(

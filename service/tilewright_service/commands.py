@@ -1,6 +1,7 @@
 """`tilewright serve`: found by its entry point; imports what it needs when it is called."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,7 +64,7 @@ def serve(
     except ValidationError as error:
         raise InvalidRequest.from_validation(error) from error
 
-    raise typer.Exit(serve(settings, _print_address if as_json else say_address))
+    raise typer.Exit(serve(settings, _print_address if as_json else partial(say_address, settings)))
 
 
 serve.epilog = SERVE_EXAMPLES  # type: ignore[attr-defined]

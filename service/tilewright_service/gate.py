@@ -1,4 +1,4 @@
-"""Who may come in. With a token, everything but the health checks needs it; attempts show their own instead."""
+"""Who may come in. With a token, all but front page and health checks needs it; attempts show their own instead."""
 
 import hmac
 import re
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tilewright.errors import Misdirected, Unauthorized
 from tilewright_service.problems import problem_response
 
-OPEN_PATHS = ("/healthz", "/readyz")
+OPEN_PATHS = ("/", "/healthz", "/readyz")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ATTEMPT_PATH = re.compile(r"/v1/jobs/\d+/attempts/")
 

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +12,7 @@ from pydantic import TypeAdapter
 
 from tilewright.contract.events import Event
 from tilewright.errors import PROBLEM_MEDIA_TYPE
+from tilewright_service.field_docs import field_docs, messages
 
 PATH = Path("docs/openapi.json")
 
@@ -55,13 +58,16 @@ EVENT_STREAM = {
 
 
 def describe(app: FastAPI) -> None:
-    """Let the document say what the framework cannot know: that errors are problem documents, and what events are."""
-    generate = app.openapi
+    """Let the document say what the framework cannot know: problem documents, events, and what the source says."""
+    generate, lock = app.openapi, Lock()  # requests come in threads, and a document half done is no document
+
+    @cache
+    def document() -> dict[str, Any]:
+        return _with_field_docs(_with_events(_with_problems(generate())))
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _with_events(_with_problems(generate()))
-        return app.openapi_schema
+        with lock:
+            return document()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -86,6 +92,14 @@ def _with_events(document: dict[str, Any]) -> dict[str, Any]:
     """Events leave as text, so no route has them as its answer; EVENT_STREAM refers to them."""
     events = TypeAdapter(list[Event]).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
     document["components"]["schemas"] |= events["$defs"]
+    return document
+
+
+def _with_field_docs(document: dict[str, Any]) -> dict[str, Any]:
+    schemas = document["components"]["schemas"]
+    for name, message in messages().items():
+        for field, text in field_docs(message).items() if name in schemas else ():
+            schemas[name]["properties"][field]["description"] = text
     return document
 
 

@@ -74,12 +74,14 @@ def _http(request: Request, error: Exception) -> Response:
         "status": error.status_code,
         "detail": error.detail,
     }
-    headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := _allowed_methods(request)):
+        headers["Allow"] = methods
     return JSONResponse(document, error.status_code, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def _allowed_methods(request: Request) -> str:
-    """Of all routes with this path; the framework names only those of the first."""
+    """Of all documented routes with this path; the framework names only those of the first."""
     paths, path = request.app.openapi()["paths"], request.url.path
     templates = [path] if path in paths else [each for each in paths if compile_path(each)[0].match(path)]
     return ", ".join(sorted({method.upper() for template in templates for method in paths[template]}))

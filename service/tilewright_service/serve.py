@@ -33,12 +33,21 @@ Announce = Callable[[str, str | None], None]
 """Takes the address for this machine, and that for others where it is another."""
 
 
-def say_address(url: str, public_url: str | None) -> None:
-    others = f", other machines ask {public_url}" if public_url else ""
-    print(f"Tilewright serves {url} (process {os.getpid()}){others}", flush=True)
+def say_address(settings: Settings, url: str, public_url: str | None = None) -> None:
+    """To whoever has just started it: where everything is, and how to end it."""
+    data = make_url(settings.database).render_as_string(hide_password=True) if settings.database else settings.data_path
+    logs = settings.logs_dir.absolute() if settings.engine is None else "on the machines of the workers"
+    print(
+        f"Tilewright serves {url} (process {os.getpid()}); Ctrl-C ends it\n"
+        + (f"  others reach it at {public_url}\n" if public_url else "")
+        + f"  page  {url} in a browser: its state, what to type, its HTTP API\n"
+        f"  data  {data}\n"
+        f"  logs  {logs}",
+        flush=True,
+    )
 
 
-def serve(settings: Settings, announce: Announce = say_address) -> int:
+def serve(settings: Settings, announce: Announce) -> int:
     """Serve until a signal, and give its exit code; 1 when it could not start. `announce` is told once it is open."""
     configure_logs()
     try:

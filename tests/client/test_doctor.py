@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -12,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tilewright import doctor
+
+ROOT = Path(__file__).parents[2]
 
 
 def examine(environment: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
@@ -100,12 +103,36 @@ def test_a_package_that_is_missing_or_old_comes_with_the_command_that_mends_it()
     assert doctor.check_package(Requirement("numpy<99,>=1.20")).ok
 
 
-def test_a_data_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "variable", "option"),
+    [
+        ("data directory", "TILEWRIGHT_DATA_DIR", "--data-dir"),
+        ("logs directory", "TILEWRIGHT_LOGS_DIR", "--logs-dir"),
+    ],
+)
+def test_a_directory_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, variable: str, option: str
+) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    monkeypatch.setenv("TILEWRIGHT_DATA_DIR", str(file))
-    check = doctor.check_data_directory()
+    monkeypatch.setenv(variable, str(file))
+    check = next(each for each in doctor.check_directories() if each.name == name)
     assert not check.ok
     assert str(file) in check.detail
     assert check.remedy is not None
-    assert "--data-dir" in check.remedy
+    assert option in check.remedy
+
+
+def test_in_a_checkout_the_directories_of_make_serve_are_looked_at() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    found = {check.name: check for check in doctor.check_directories()}
+    for name, option in (("data of make serve", "--data-dir"), ("logs of make serve", "--logs-dir")):
+        (folder,) = re.findall(rf"tilewright serve.* {option} (\S+)", makefile)
+        assert found[name].detail.startswith(f"{ROOT / folder}, ")
+
+
+def test_what_two_parts_need_is_looked_at_once() -> None:
+    names = [check.name for check in doctor.check_packages()]
+    assert "distributed" in names
+    assert len(names) == len(set(names))
+    assert doctor._reinstall().count("apache-tvm==") == 1

@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Body, Header, Query, Response
 
 from tilewright.contract.jobs import Job, JobRequest, JobState
 from tilewright.contract.pages import Page
@@ -16,6 +16,7 @@ from tilewright_service.strict_json import StrictRoute
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+SubmittedJob = Annotated[JobRequest, Body(examples=[{"network": "resnet18", "trials": 32}])]
 
 
 class JobQuery(PageQuery):
@@ -24,7 +25,7 @@ class JobQuery(PageQuery):
 
 @router.post("", status_code=201, dependencies=[Dispatching], responses={200: {"model": Job}})
 def submit_job(
-    request: JobRequest, response: Response, session: Writing, idempotency_key: IdempotencyKey = None
+    request: SubmittedJob, response: Response, session: Writing, idempotency_key: IdempotencyKey = None
 ) -> Job:
     """201 with a new job; 200 with one that is open, or has spent this budget already, for the same workloads."""
     submission = submit(session, request, idempotency_key)

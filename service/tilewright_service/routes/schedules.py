@@ -1,7 +1,7 @@
 from functools import lru_cache
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Body, Header, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -16,9 +16,12 @@ from tilewright_service.pages import DocumentResponse, document_page
 from tilewright_service.store.schedules import look_up, schedule_page, schedule_row
 from tilewright_service.strict_json import StrictRoute
 
+EXAMPLE = {"batch": 1, "in_channels": 64, "height": 56, "width": 56, "out_channels": 64, "kernel_size": [3, 3]}
+
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 
 ScheduleId = Annotated[int, Path(ge=1, le=MAX_ID)]
+Question = Annotated[Lookup, Body(examples=[{"workloads": [EXAMPLE]}])]
 ETags = Annotated[str | None, Header()]
 
 
@@ -49,7 +52,7 @@ async def list_schedules(query: Annotated[ScheduleQuery, Query()], database: Dat
 
 
 @router.post("/lookup", response_model=LookupResult)
-def look_up_schedules(lookup: Lookup, session: Reading) -> Response:
+def look_up_schedules(lookup: Question, session: Reading) -> Response:
     """The fastest schedule of each workload, or null."""
     return DocumentResponse(join(items=look_up(session, lookup)))
 

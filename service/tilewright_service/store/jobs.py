@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import Job, JobState, JobWorkload, Progress, WorkloadState
@@ -25,6 +25,11 @@ def job_page(session: Session, state: JobState | None, before_id: int | None, li
     if before_id is not None:
         question = question.where(JobRow.id < before_id)
     return _as_jobs(session, session.scalars(question).all())
+
+
+def count_jobs(session: Session) -> dict[JobState, int]:
+    counts = dict(session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).all())
+    return {state: counts.get(state, 0) for state in JobState}
 
 
 def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
