@@ -39,7 +39,7 @@ def say_address(settings: Settings, url: str, public_url: str | None = None) -> 
     logs = settings.logs_dir.absolute() if settings.engine is None else "on the machines of the workers"
     print(
         f"Tilewright serves {url} (process {os.getpid()}); Ctrl-C ends it\n"
-        + (f"  others reach it at {public_url}\n" if public_url else "")
+        + (f"  also  {public_url} from other machines\n" if public_url else "")
         + f"  page  {url} in a browser: its state, what to type, its HTTP API\n"
         f"  data  {data}\n"
         f"  logs  {logs}",
