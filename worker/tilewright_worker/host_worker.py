@@ -26,8 +26,8 @@ QUIET_WORKER = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
-    # The worker process reads this when it loads Dask, which logs from then on.
-    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error",
+    # Read by the worker process when it loads Dask. What its end means to an attempt is told by the engine.
+    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
 }
 
 
@@ -37,7 +37,7 @@ def run(engine_url: str) -> int:
     Raises CannotStart. Signals are heard by the calling thread alone, and are its business.
     """
     dask.config.set(QUIET_WORKER)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     security = security_of(engine_url, "worker")
     _await_listener(engine_url)
     require_scheduler(engine_url, security, "worker")
