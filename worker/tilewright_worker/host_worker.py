@@ -57,7 +57,7 @@ def _await_listener(engine_url: str) -> None:
             if seconds > JOIN_SECONDS:
                 raise
             if seconds > NOTICE_SECONDS and not said:
-                print(f"{refusal}; trying for {JOIN_SECONDS} s", file=sys.stderr)
+                print(f"{refusal}; waiting for it, {JOIN_SECONDS} s at most", file=sys.stderr)
                 said = True
         time.sleep(0.5)
 

@@ -10,7 +10,7 @@ from tilewright.errors import CannotStart
 if TYPE_CHECKING:
     from distributed.security import Security
 
-SCHEMES = ("tls", "tcp")
+SCHEMES = ("tls://", "tcp://")
 TLS_SETTING = "DASK_DISTRIBUTED__COMM__TLS__"
 CONNECT_SECONDS = 5
 
@@ -20,21 +20,30 @@ Role = Literal["client", "worker"]
 
 def check_scheduler_url(url: str) -> str:
     """The same. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or not url.startswith(f"{parts.scheme}://"):
+    if not url.startswith(SCHEMES):
         raise ValueError(f"{url!r} has to begin with tls:// or tcp://, such as tls://scheduler:8786")
-    if not parts.hostname or not parts.port:
+    if not all(_host_and_port(url)):
         raise ValueError(f"{url!r} has to name a host and a port, such as tls://scheduler:8786")
     return url
 
 
-def require_listener(url: str) -> None:
-    """Sooner and clearer than Dask would say it. Raises CannotStart."""
+def _host_and_port(url: str) -> tuple[str, int]:
+    """With "" and 0 for what is not there."""
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=CONNECT_SECONDS).close()
+        return parts.hostname or "", parts.port or 0
+    except ValueError:
+        return parts.hostname or "", 0
+
+
+def require_listener(url: str) -> None:
+    """Sooner and clearer than Dask would say it. Raises CannotStart."""
+    try:
+        socket.create_connection(_host_and_port(url), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise CannotStart(f"no scheduler answers at {url} ({error.strerror or error})") from error
+        raise CannotStart(
+            f"no scheduler answers at {url} ({error.strerror or error}); it has to be started first"
+        ) from error
 
 
 def security_of(url: str, role: Role) -> "Security":

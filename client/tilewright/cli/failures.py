@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from tilewright.cli import near_misses
 from tilewright.errors import InvalidRequest, MissingPart, TilewrightError
 
 FAILED = 1
@@ -18,8 +19,13 @@ class FailureGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """`help` is `--help`, and `help submit` is `submit --help`."""
         if args[:1] == ["help"]:
-            args = args[1:] if ctx.resilient_parsing else [*args[1:2], "--help"]
-        return super().parse_args(ctx, args)
+            named = [each for each in args[1:] if each != "help"]
+            args = named if ctx.resilient_parsing else [*named[:1], "--help"]
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            near_misses.reword_at_root(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -33,7 +39,10 @@ class FailureGroup(TyperGroup):
         except OSError as error:
             _print(str(error))
             raise typer.Exit(FAILED) from error
-        except (typer.TyperException, typer.Exit, typer.Abort):
+        except typer.TyperException as error:
+            near_misses.reword(error)
+            raise
+        except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if os.environ.get("TILEWRIGHT_DEBUG"):
