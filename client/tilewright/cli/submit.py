@@ -35,7 +35,9 @@ def submit(
     trials: Annotated[int, typer.Option(help="At most so many candidates for each workload.")] = DEFAULT_TRIALS,
     seconds: Annotated[float | None, typer.Option(help="At most so long for each workload.")] = None,
     threads: Threads = 1,
-    target: Annotated[str, typer.Option(help=f"auto, {', '.join(ISAS)}.")] = "auto",
+    target: Annotated[
+        str, typer.Option(help=f"auto, {', '.join(ISAS)}.", autocompletion=lambda: ["auto", *ISAS])
+    ] = "auto",
     priority: Annotated[int, typer.Option(help="-100 to 100; jobs with more of it go first.")] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress until the job ends.")] = False,
     url: Url = None,
