@@ -78,7 +78,9 @@ class WorkloadProgress(Message):
     schedule_id: RowId | None = None
     """Known when the attempt has published one, or has found none that is faster than the incumbent."""
     stop_reason: str | None = None
-    """Why the search ended."""
+    """Why the search ended; `known` where none was needed."""
+    known_from_job: RowId | None = None
+    """The job that tuned this for the same target with at least this budget; None where this job does."""
 
 
 class JobWorkload(WorkloadProgress):

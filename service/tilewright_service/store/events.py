@@ -1,6 +1,7 @@
 """What happened to a job, in order."""
 
 import json
+from collections.abc import Sequence
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -10,7 +11,7 @@ from tilewright.contract.events import AnyEvent, EventFields, event_class, kind_
 from tilewright.contract.jobs import WorkloadProgress
 from tilewright.contract.message import Message
 from tilewright_service.store.instant import now
-from tilewright_service.store.jobs import job_workload
+from tilewright_service.store.jobs import job_workloads
 from tilewright_service.store.tables import EventRow
 
 Data = TypeVar("Data", bound=Message)
@@ -21,10 +22,12 @@ def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Da
     session.add(EventRow(job_id=job_id, type=kind_of(event), data=data.model_dump_json(), created_at=now()))
 
 
-def tell_workload(session: Session, job_id: int, workload_id: str, event: type[EventFields[WorkloadProgress]]) -> None:
-    """With all that is known of one workload of the job."""
-    known = job_workload(session, job_id, workload_id)
-    tell(session, job_id, event, WorkloadProgress(**known.model_dump(exclude={"workload"})))
+def tell_workloads(
+    session: Session, job_id: int, workload_ids: Sequence[str], event: type[EventFields[WorkloadProgress]]
+) -> None:
+    """One event for each of these workloads of the job, with all that is known of it."""
+    for known in job_workloads(session, job_id, workload_ids):
+        tell(session, job_id, event, WorkloadProgress(**known.model_dump(exclude={"workload"})))
 
 
 def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:
