@@ -6,7 +6,7 @@ Whatever became of that job: where the search of a workload ended by itself, it 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from sqlalchemy import ColumnElement, and_, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from tilewright.contract.events import WorkloadDoneEvent
@@ -29,19 +29,29 @@ class Known(NamedTuple):
 
 def settle_known(session: Session, job: JobRow) -> None:
     """What is known of a queued job is done, and a job of which nothing is left is finished. A few questions in all."""
-    rows = session.scalars(
-        select(JobWorkloadRow).where(JobWorkloadRow.job_id == job.id, JobWorkloadRow.state != WorkloadState.DONE)
+    still_open = session.scalars(
+        select(JobWorkloadRow.workload_id).where(
+            JobWorkloadRow.job_id == job.id, JobWorkloadRow.state != WorkloadState.DONE
+        )
     ).all()
-    known = _find_known(session, job, [row.workload_id for row in rows])
-    for row in rows:
-        if row.workload_id in known:
-            row.state, row.stop_reason = WorkloadState.DONE, KNOWN
-            row.known_from_job, row.schedule_id = known[row.workload_id]
-    session.flush()
-    tell_workloads(session, job.id, list(known), WorkloadDoneEvent)
-    if len(known) == len(rows):
+    known = _find_known(session, job, still_open)
+    if known:
+        session.execute(update(JobWorkloadRow), [_done(job, workload_id, known[workload_id]) for workload_id in known])
+        tell_workloads(session, job.id, list(known), WorkloadDoneEvent)
+    if len(known) == len(still_open):
         end_job(session, job, JobState.FINISHED)
         session.flush()
+
+
+def _done(job: JobRow, workload_id: str, known: Known) -> dict[str, object]:
+    return {
+        "job_id": job.id,
+        "workload_id": workload_id,
+        "state": WorkloadState.DONE,
+        "stop_reason": KNOWN,
+        "known_from_job": known.job_id,
+        "schedule_id": known.schedule_id,
+    }
 
 
 def _find_known(session: Session, job: JobRow, workload_ids: Sequence[str]) -> dict[str, Known]:

@@ -107,16 +107,17 @@ def _create(session: Session, request: JobRequest, digest: str, workloads: list[
     session.add(job)
     keep_workloads(session, [workload for workload, _ in workloads])
     session.flush()
-    session.add_all(
-        JobWorkloadRow(
-            job_id=job.id,
-            workload_id=workload.id,
-            position=position,
-            occurrences=occurrences,
-            state=WorkloadState.QUEUED,
-        )
+    rows = [
+        {
+            "job_id": job.id,
+            "workload_id": workload.id,
+            "position": position,
+            "occurrences": occurrences,
+            "state": WorkloadState.QUEUED,
+        }
         for position, (workload, occurrences) in enumerate(workloads)
-    )
+    ]
+    session.execute(insert(session, JobWorkloadRow), rows)
     tell(session, job.id, QueuedEvent, QueuedData(workloads=len(workloads)))
     session.flush()
     return job
