@@ -8,6 +8,7 @@ from sqlalchemy import Engine, event
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Failed, Finished, Interrupted, RecordBatch, Report, Start, WorkloadOutcome
+from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 
 from .in_thread import ServiceInThread
@@ -38,25 +39,26 @@ def ask(service: ServiceInThread, *heights: int, **options: Any) -> tuple[int, d
     return answer.status_code, answer.raise_for_status().json()
 
 
-def conclude(attempt: AttemptClient, height: int, stop_reason: str = "trials", latency_us: float = 90.0) -> int:
-    """What an attempt says at the end of a search; the id of the schedule."""
+def conclude(attempt: AttemptClient, height: int, stop_reason: str = "trials", isa: str = "x86_64") -> None:
+    """What an attempt says at the end of a search."""
     order, workload_id = attempt.order, id_of(height)
-    publication = invented_publication(order.job_id, order.attempt, workload_id, latency_us=latency_us)
-    target = publication.target.model_copy(update={"threads": order.threads})
+    publication = invented_publication(order.job_id, order.attempt, workload_id)
+    target = Target(isa=isa, threads=order.threads)
     schedule = attempt.publish(publication.model_copy(update={"target": target}))
     attempt.report_outcome(
         WorkloadOutcome(workload_id=workload_id, stop_reason=stop_reason, seconds=1.0, schedule_id=schedule.id)
     )
-    return schedule.id
 
 
-def tune(service: ServiceInThread, *heights: int, stop_reason: str = "trials", **options: Any) -> int:
+def tune(
+    service: ServiceInThread, *heights: int, stop_reason: str = "trials", isa: str = "x86_64", **options: Any
+) -> int:
     """A job that has tuned these; its id."""
     _, job = ask(service, *heights, **options)
     with service.begin_attempt(START) as attempt:
         assert attempt.order.job_id == job["id"]
         for height in heights:
-            conclude(attempt, height, stop_reason)
+            conclude(attempt, height, stop_reason, isa)
         attempt.report_result(Finished())
     return int(job["id"])
 
@@ -153,7 +155,7 @@ def test_a_search_that_seconds_did_not_end_is_known_for_any_seconds(service: Ser
 
 
 def test_threads_are_known_apart(service: ServiceInThread) -> None:
-    on_two = tune(service, 8, 9, threads=2)
+    on_two, _ = tune(service, 8, 9, threads=2), tune(service, 8, 9, trials=5)
     assert sources(ask(service, 9)[1]) == [None]
     assert sources(ask(service, 9, threads=2)[1]) == [on_two]
 
@@ -170,6 +172,27 @@ def test_auto_is_not_known_from_an_explicit_target(service: ServiceInThread) -> 
     tuned = tune(service, 8, 9, target="x86_64")
     assert sources(ask(service, 9)[1]) == [None]
     assert sources(ask(service, 9, target="x86_64")[1]) == [tuned]
+
+
+def test_each_path_is_known_from_the_job_that_tuned_for_it(service: ServiceInThread) -> None:
+    """Auto found x86_64 here; avx2 was asked for by name, with fewer trials."""
+    on_auto, on_avx2 = tune(service, 8, 9), tune(service, 8, 9, target="avx2", isa="avx2", trials=5)
+    assert sources(ask(service, 9)[1]) == [on_auto]
+    assert sources(ask(service, 9, target="avx2", trials=5)[1]) == [on_avx2]
+    assert sources(ask(service, 9, target="avx2")[1]) == [None]
+
+
+def test_each_host_class_is_known_from_the_job_that_ran_there(service: ServiceInThread) -> None:
+    """The other one is faster, and its search has not ended."""
+    tuned = tune(service, 8, 9)
+    _, job = ask(service, 9, trials=11)
+    with service.begin_attempt(Start(host=HOST.model_copy(update={"host_class": "fast"}))) as attempt:
+        faster = invented_publication(job["id"], 1, id_of(9), latency_us=10.0)
+        elsewhere = faster.provenance.model_copy(update={"host_class": "fast"})
+        attempt.publish(faster.model_copy(update={"provenance": elsewhere}))
+        attempt.report_result(Finished())
+    _, job = ask(service, 9, 8)
+    assert (sources(job), job["workloads"][0]["best_latency_us"]) == ([tuned, tuned], 90.0)
 
 
 @pytest.mark.parametrize("end", [Interrupted(), Failed(reason="the disk is full")], ids=lambda end: end.outcome)
@@ -202,12 +225,12 @@ def test_the_schedule_that_is_served_now_is_the_known_one(service: ServiceInThre
     ask(service, 9, trials=20)
     with service.begin_attempt(START) as attempt:
         [served] = service.http.get(f"/v1/schedules?workload_id={id_of(9)}").json()["items"]
-        better = invented_publication(attempt.order.job_id, 1, id_of(9), replaces=served["id"], latency_us=50.0)
+        better = invented_publication(attempt.order.job_id, 1, id_of(9), replaces=served["id"], latency_us=95.0)
         schedule = attempt.publish(better)
         service.lose(attempt)
     _, job = ask(service, 9, 8)
     layer = job["workloads"][0]
-    assert (layer["known_from_job"], layer["schedule_id"], layer["best_latency_us"]) == (tuned, schedule.id, 50.0)
+    assert (layer["known_from_job"], layer["schedule_id"], layer["best_latency_us"]) == (tuned, schedule.id, 95.0)
 
 
 def test_a_key_gives_the_same_known_job_again(service: ServiceInThread) -> None:
