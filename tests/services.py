@@ -65,7 +65,9 @@ class ServiceProcess:
         if not announcement:
             self.process.communicate()
             raise DidNotStart(self.process.returncode, self._log.read_text())
-        self.url: str = json.loads(announcement)["url"]
+        said = json.loads(announcement)
+        self.url: str = said["url"]
+        self.public_url: str | None = said["public_url"]
         # An attempt that outlives the service looks for it where it was.
         self._environment["TILEWRIGHT_PORT"] = self.url.rpartition(":")[2]
 

@@ -60,7 +60,10 @@ def connect(url: str | None = None, token: str | None = None) -> "Hub":
 
 
 def __getattr__(name: str) -> object:
-    """Import a class when it is asked for: who needs no HTTP client does without."""
+    """Import a class when it is asked for: who needs no HTTP client does without.
+
+    And the `tilewright` command is to answer Ctrl-C before anything is imported that takes its time.
+    """
     if name in _MODULES:
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

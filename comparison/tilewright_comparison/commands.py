@@ -2,6 +2,7 @@
 
 import typer
 
+from tilewright.cli.interrupts import interruptible
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console
 from tilewright.parts import needing
@@ -12,7 +13,8 @@ def demo(as_json: AsJson = False) -> None:
     with needing("all"):
         from tilewright_comparison.demo import run
 
-    raise typer.Exit(run(console(), as_json))
+    with interruptible():
+        raise typer.Exit(run(console(), as_json))
 
 
 demo.epilog = "[bold]Example[/]  tilewright demo"  # type: ignore[attr-defined]

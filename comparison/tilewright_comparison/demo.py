@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tilewright.cli.column import Column, Kind
 from tilewright.cli.fitted_table import FittedTable
-from tilewright.cli.following import follow
+from tilewright.cli.following import await_end, show_to_end
 from tilewright.cli.output import X_DEFAULT, number, percent
 from tilewright.contract.jobs import Job, JobState, JobWorkload
 from tilewright.contract.target import Target
@@ -148,7 +148,7 @@ def _await_address(url_file: Path, process: subprocess.Popen[bytes], log: Path) 
 
 def tune_network(hub: Hub, show: bool) -> Job:
     handle = hub.submit(network=NETWORK)
-    return follow(hub.client, handle.id, show=show)
+    return show_to_end(hub.client, handle.id) if show else await_end(hub.client, handle.id)
 
 
 def compare_layer(hub: Hub, comparison: Comparison, layer: JobWorkload) -> Row:

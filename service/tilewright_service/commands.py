@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from tilewright.cli.interrupts import end_on_signals
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import print_json_line
 from tilewright.errors import InvalidRequest
@@ -41,7 +42,12 @@ def serve(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the service; without options it needs nothing but this machine. Ctrl-C ends it."""
+    """Start the service; without options it needs nothing but this machine. Ctrl-C ends it with 130, SIGTERM with 0.
+
+    Options can be set as TILEWRIGHT_HOST, TILEWRIGHT_PORT and so on, too. For --engine tls://... Dask's
+    DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__CLIENT__CERT and ..__CLIENT__KEY name the certificates.
+    """
+    end_on_signals()
     with needing("service"):
         from tilewright_service.serve import say_address, serve
         from tilewright_service.settings import Settings
@@ -64,5 +70,5 @@ def serve(
 serve.epilog = SERVE_EXAMPLES  # type: ignore[attr-defined]
 
 
-def _print_address(url: str) -> None:
-    print_json_line({"url": url, "pid": os.getpid()})
+def _print_address(url: str, public_url: str | None) -> None:
+    print_json_line({"url": url, "public_url": public_url, "pid": os.getpid()})

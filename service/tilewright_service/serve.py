@@ -1,61 +1,63 @@
 """The service process: from its settings to its end."""
 
 import os
-import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 
-import uvicorn
 from alembic.util import CommandError
-from fastapi import FastAPI
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tilewright.errors import CannotStart
+from tilewright_service.addresses import open_listener, urls
 from tilewright_service.app import create_app
 from tilewright_service.data_dir import hold_data_dir
 from tilewright_service.dispatch.reconciler import Reconciler
 from tilewright_service.logs import configure_logs
+from tilewright_service.server import Server
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 
-GRACE_SECONDS = 3
 NO_WORKER = (
     "tilewright serve: nothing can be tuned on this machine, so jobs wait: "
     "pip install 'tilewright[worker]', or name a scheduler with --engine"
 )
 
 
-def say_address(settings: Settings, url: str) -> None:
+Announce = Callable[[str, str | None], None]
+"""Takes the address for this machine, and that for others where it is another."""
+
+
+def say_address(settings: Settings, url: str, public_url: str | None = None) -> None:
     """To whoever has just started it: where everything is, and how to end it."""
     data = make_url(settings.database).render_as_string(hide_password=True) if settings.database else settings.data_path
     logs = settings.logs_dir.absolute() if settings.engine is None else "on the machines of the workers"
     print(
         f"Tilewright serves {url} (process {os.getpid()}); Ctrl-C ends it\n"
-        f"  page  {url} in a browser: its state, what to type, its HTTP API\n"
+        + (f"  also  {public_url} from other machines\n" if public_url else "")
+        + f"  page  {url} in a browser: its state, what to type, its HTTP API\n"
         f"  data  {data}\n"
         f"  logs  {logs}",
         flush=True,
     )
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or SIGINT; 0, or 1 when it could not start. `announce` gets the address once it is open."""
+def serve(settings: Settings, announce: Announce) -> int:
+    """Serve until a signal, and give its exit code; 1 when it could not start. `announce` is told once it is open."""
     configure_logs()
     try:
         _refuse_open_door(settings)
         _require_writable_logs(settings)
-        with hold_data_dir(settings.data_path) as server_id, _open_listener(settings) as listener:
-            _run(settings, server_id, listener, announce)
+        with hold_data_dir(settings.data_path) as server_id, open_listener(settings) as listener:
+            return _run(settings, server_id, listener, announce)
     except CannotStart as refusal:
         print(f"tilewright serve: {refusal}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _refuse_open_door(settings: Settings) -> None:
@@ -63,35 +65,24 @@ def _refuse_open_door(settings: Settings) -> None:
         raise CannotStart(f"{settings.host} can be reached from other machines: set TILEWRIGHT_TOKEN first")
 
 
-@contextmanager
-def _open_listener(settings: Settings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio turns Nagle's delay off only where it sees that the protocol is TCP.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    with closing(listener):
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host, settings.port))
-        except OSError as error:
-            address = f"{settings.host}:{settings.port}"
-            raise CannotStart(
-                f"cannot listen on {address} ({error.strerror}); choose another --port, or 0 for a free one"
-            ) from error
-        yield listener
-
-
-def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Callable[[str], None]) -> None:
+def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Announce) -> int:
     # Dask takes half a second and many megabytes to import; a refusal should not wait for it.
     from tilewright_service.dispatch.cluster import can_tune, start_engine
 
     if settings.engine is None and not can_tune():
         print(NO_WORKER, file=sys.stderr)
-    url = _url(settings, listener)
+    url, public_url = urls(settings, listener)
+    attempts_url = (public_url if settings.engine else settings.public_url) or url
     with closing(_open(settings)) as database, closing(start_engine(settings)) as engine:
-        reconciler = Reconciler(database, engine, settings, server_id, lambda: settings.public_url or url)
+        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url)
         engine.on_change = reconciler.wake
         app = create_app(settings, database, engine, reconciler)
-        _Server(app, url, settings.data_path / "url", announce).run(sockets=[listener])
+        return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
+
+
+def _tell(settings: Settings, url: str, public_url: str | None, announce: Announce) -> None:
+    (settings.data_path / "url").write_text(url)
+    announce(url, public_url)
 
 
 def _open(settings: Settings) -> Database:
@@ -122,37 +113,3 @@ def _require_writable_logs(settings: Settings) -> None:
         raise CannotStart(
             f"the logs directory {settings.logs_dir} cannot be written ({error.strerror}); choose another --logs-dir"
         ) from error
-
-
-def _url(settings: Settings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listener.getsockname()[1]}"
-
-
-class _Server(uvicorn.Server):
-    """Says when it is ready, and returns after a signal instead of dying of it: there is something to clean up."""
-
-    def __init__(self, app: FastAPI, url: str, url_path: Path, announce: Callable[[str], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, lifespan="on"
-            )
-        )
-        self._app = app
-        self._url = url
-        self._url_path = url_path
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._url_path.write_text(self._url)
-        self._announce(self._url)
-
-    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
-        return nullcontext()
-
-    def _stop(self) -> None:
-        self._app.state.stopping.set()
-        self.should_exit = True

@@ -10,6 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from tilewright_worker.scheduler import check_scheduler_url
+
+DATABASES = ("sqlite", "postgresql")
+
 
 class Settings(BaseSettings):
     """Read from `TILEWRIGHT_*`; the command line has the last word."""
@@ -40,11 +44,23 @@ class Settings(BaseSettings):
     @classmethod
     def _is_database_url(cls, value: str | None) -> str | None:
         try:
-            if value is not None:
-                make_url(value)
-        except ArgumentError as error:
-            raise ValueError("this is no database URL, such as postgresql://user@host/name") from error
+            if value is None or make_url(value).get_backend_name() in DATABASES:
+                return value
+        except ArgumentError:
+            pass
+        raise ValueError("this is no database URL, such as postgresql://user@host/name")
+
+    @field_validator("host")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError("this is no name or address, such as 0.0.0.0; a port is set by itself")
         return value
+
+    @field_validator("engine")
+    @classmethod
+    def _is_scheduler_url(cls, value: str | None) -> str | None:
+        return None if value is None else check_scheduler_url(value)
 
     @property
     def data_path(self) -> Path:

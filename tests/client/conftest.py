@@ -1,6 +1,7 @@
 """A service of a few lines behind a real socket: what the client does when answers are odd, late or missing."""
 
 import json
+import signal
 import sys
 import threading
 import types
@@ -133,3 +134,12 @@ def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel.load_kernel = StandIn  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, host.__name__, host)
     monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay_those_of_pytest() -> Iterator[None]:
+    """`serve` and `worker` take them, also where they run in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -12,6 +12,8 @@ import pytest
 from tilewright_service.serve import say_address
 from tilewright_service.settings import Settings
 
+from ..services import ServiceProcess
+
 
 def test_a_service_that_has_started_says_where_everything_is(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")}
@@ -42,3 +44,21 @@ def test_the_password_of_a_database_is_not_printed(capsys: pytest.CaptureFixture
     assert "secret" not in printed
     assert "@db/tilewright" in printed
     assert "logs  on the machines of the workers" in printed
+
+
+def test_a_service_on_all_addresses_names_one_for_this_machine_and_one_for_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ServiceProcess(tmp_path, TILEWRIGHT_HOST="0.0.0.0", TILEWRIGHT_TOKEN="secret") as service:
+        assert service.url.startswith("http://127.0.0.1:")
+        assert service.public_url is not None
+        assert service.public_url.rpartition(":")[2] == service.url.rpartition(":")[2]
+        for url in (service.url, service.public_url):
+            assert httpx2.get(f"{url}/healthz").status_code == 200
+        say_address(Settings(), service.url, service.public_url)
+    assert f"{service.public_url} from other machines" in capsys.readouterr().out
+
+
+def test_a_service_on_loopback_names_no_address_for_others(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path) as service:
+        assert service.public_url is None

@@ -4,7 +4,10 @@ from typing import Annotated
 
 import typer
 
+from tilewright.cli.interrupts import end_on_signals
+from tilewright.errors import InvalidRequest
 from tilewright.parts import needing
+from tilewright_worker.scheduler import check_scheduler_url
 
 
 def worker(
@@ -13,7 +16,15 @@ def worker(
         typer.Option(metavar="URL", envvar="TILEWRIGHT_ENGINE", help="The scheduler, such as tls://scheduler:8786."),
     ],
 ) -> None:
-    """Let this machine measure for a service elsewhere. Ctrl-C ends it."""
+    """Let this machine measure for a service elsewhere. Ctrl-C ends it with 130, SIGTERM with 0.
+
+    For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and ..__WORKER__KEY name the certificates.
+    """
+    end_on_signals()
+    try:
+        check_scheduler_url(engine)
+    except ValueError as error:
+        raise InvalidRequest(f"--engine {error}") from error
     with needing("worker"):
         import xgboost  # noqa: F401  (it would be missed only in the first attempt)
 

@@ -3,15 +3,21 @@
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 from distributed import Nanny
 from distributed.security import Security
 
+from tilewright.errors import CannotStart
+from tilewright_worker.scheduler import require_listener, require_scheduler, scheduler_was_lost, security_of
+from tilewright_worker.terminal import spared_by_ctrl_c
+
 JOIN_SECONDS = 60
+NOTICE_SECONDS = 3
 QUIET_WORKER = {
     "distributed.admin.tick.interval": "2s",
     "distributed.admin.tick.limit": "30s",
@@ -20,35 +26,55 @@ QUIET_WORKER = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
-    "distributed.logging": {"distributed": "error"},
+    # Read by the worker process when it loads Dask. What its end means to an attempt is told by the engine.
+    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
 }
 
 
 def run(engine_url: str) -> int:
-    """Work until a signal or the end of the scheduler; the certificates for `tls://` are set up as Dask has them."""
+    """Work until the end of the scheduler, which is 1; the certificates for `tls://` are set up as Dask has them.
+
+    Raises CannotStart. Signals are heard by the calling thread alone, and are its business.
+    """
     dask.config.set(QUIET_WORKER)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    security = security_of(engine_url, "worker")
+    _await_listener(engine_url)
+    require_scheduler(engine_url, security, "worker")
+    with spared_by_ctrl_c():
+        working = ThreadPoolExecutor(1).submit(asyncio.run, _serve(engine_url, security))
+    return working.result()
+
+
+def _await_listener(engine_url: str) -> None:
+    """Hosts start in any order, so the scheduler may come later."""
+    started, said = time.monotonic(), False
+    while True:
+        try:
+            return require_listener(engine_url)
+        except CannotStart as refusal:
+            seconds = time.monotonic() - started
+            if seconds > JOIN_SECONDS:
+                raise
+            if seconds > NOTICE_SECONDS and not said:
+                print(f"{refusal}; waiting for it, {JOIN_SECONDS} s at most", file=sys.stderr)
+                said = True
+        time.sleep(0.5)
+
+
+async def _serve(engine_url: str, security: Security) -> int:
     try:
-        return asyncio.run(_serve(engine_url))
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"cannot join {engine_url}: {error.__cause__ or error}", file=sys.stderr)
-        return 1
-
-
-async def _serve(engine_url: str) -> int:
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with _worker(engine_url) as worker:
+        worker = await _worker(engine_url, security)
+    except (OSError, RuntimeError) as error:
+        raise scheduler_was_lost(engine_url) from error
+    async with worker:
         print(f"{worker.name} works for {engine_url}", flush=True)
-        endings = [asyncio.create_task(stopped.wait()), asyncio.create_task(worker.finished())]
-        await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
-    if stopped.is_set():
-        return 0
+        await worker.finished()
     print(f"the scheduler at {engine_url} is gone", file=sys.stderr)
     return 1
 
 
-def _worker(engine_url: str) -> Nanny:
+def _worker(engine_url: str, security: Security) -> Nanny:
     return Nanny(
         engine_url,
         nthreads=1,
@@ -56,7 +82,7 @@ def _worker(engine_url: str) -> Nanny:
         resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
         memory_limit=0,
         silence_logs=logging.ERROR,
-        security=Security(),
+        security=security,
         death_timeout=JOIN_SECONDS,
         dashboard_address="127.0.0.1:0",
     )

@@ -28,6 +28,7 @@ PR_SET_PDEATHSIG = 1
 
 _children: dict[AttemptKey, subprocess.Popen[bytes]] = {}
 _standby: "Standby | None" = None
+_may_stand_by = True
 _libc = ctypes.CDLL(None)
 
 
@@ -58,9 +59,16 @@ def stand_by(module: str = "tilewright_worker", logs_dir: str = "tuning_logs") -
     lives as long as the worker.
     """
     global _standby
-    if _standby is None or not _standby.is_ready_for(module, logs_dir):
+    if _may_stand_by and (_standby is None or not _standby.is_ready_for(module, logs_dir)):
         _stop_standby()
         _standby = Standby(module, logs_dir, _start_child(module, logs_dir, _quiet_cores()))
+
+
+def end_standby() -> None:
+    """Kill what stands by, with everything that it started; this process is about to end."""
+    global _may_stand_by
+    _may_stand_by = False
+    _stop_standby()
 
 
 @dataclass(frozen=True)

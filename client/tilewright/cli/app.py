@@ -7,35 +7,46 @@ import typer
 from tilewright import __version__
 from tilewright.cli import jobs, machine, networks, schedules, submit
 from tilewright.cli.failures import FailureGroup
+from tilewright.cli.output import print_json
 from tilewright.parts import commands
 
 app = typer.Typer(
     name="tilewright",
     cls=FailureGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(context: typer.Context, asked: bool) -> None:
     if asked:
-        typer.echo(f"tilewright {__version__}")
+        if context.params["as_json"]:
+            print_json({"version": __version__})
+        else:
+            typer.echo(f"tilewright {__version__}")
         raise typer.Exit
 
 
 @app.callback(epilog="Start with [bold]tilewright demo[/], or [bold]tilewright serve[/] and, beside it, submit.")
 def tilewright(
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="With --version: as JSON. Commands have a --json of their own.", is_eager=True),
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version)
     ] = False,
 ) -> None:
     """Tune int8 convolutions for CPUs and share what was found.
 
-    TILEWRIGHT_URL and TILEWRIGHT_TOKEN say which service to ask. Exit codes: 0 done, 1 failed, 2 wrong usage.
+    TILEWRIGHT_URL and TILEWRIGHT_TOKEN say which service to ask. `tilewright help submit` explains a command.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C.
     """
+    if as_json:
+        raise typer.BadParameter("--json goes with --version here; that of a command stands behind its name")
 
 
 for name, function in commands():

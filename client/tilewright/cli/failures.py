@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tilewright.cli.wrong_values import reword
+from tilewright.cli import near_misses, wrong_values
 from tilewright.errors import InvalidRequest, MissingPart, TilewrightError
 
 FAILED = 1
@@ -15,6 +15,17 @@ WRONG_USAGE = 2
 
 class FailureGroup(TyperGroup):
     """Turns exceptions of any command into one message on standard error and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`help` is `--help`, and `help submit` is `submit --help`."""
+        if args[:1] == ["help"]:
+            named = [each for each in args[1:] if each != "help"]
+            args = named if ctx.resilient_parsing else [*named[:1], "--help"]
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            near_misses.reword_at_root(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -28,10 +39,11 @@ class FailureGroup(TyperGroup):
         except OSError as error:
             _print(str(error))
             raise typer.Exit(FAILED) from error
-        except typer.BadParameter as error:
-            reword(error)
+        except typer.TyperException as error:
+            near_misses.reword(error)
+            wrong_values.reword(error)
             raise
-        except (typer.TyperException, typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if os.environ.get("TILEWRIGHT_DEBUG"):

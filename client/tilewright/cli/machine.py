@@ -9,6 +9,7 @@ from rich.text import Text
 from tilewright.cli.column import Column, Kind
 from tilewright.cli.failures import FAILED
 from tilewright.cli.fitted_table import FittedTable
+from tilewright.cli.interrupts import interruptible
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console, print_json
 
@@ -24,7 +25,8 @@ def doctor(as_json: AsJson = False) -> None:
     """Tell whether this machine and its packages are fit, and how to mend what is not."""
     from tilewright.doctor import run_checks
 
-    done = list(run_checks())
+    with interruptible():
+        done = list(run_checks())
     is_fit = all(check.ok for check in done)
     if as_json:
         print_json({"ok": is_fit, "checks": [dataclasses.asdict(check) for check in done]})

@@ -31,7 +31,13 @@ def register(app: typer.Typer) -> None:
 
 def networks(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help=f"Of {', '.join(NETWORKS)}.", show_default="all")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help=f"Of {', '.join(NETWORKS)}.",
+            show_default="all",
+            autocompletion=lambda: list(NETWORKS),
+        ),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", "-b", help="Batch size.")] = 1,
     as_json: AsJson = False,

@@ -21,7 +21,12 @@ WorkloadFile = Annotated[
     str | None,
     typer.Option("--workload", "-w", metavar="FILE", help='JSON: one workload, or an array; "-" is standard input.'),
 ]
-Network = Annotated[str | None, typer.Option("--network", "-n", metavar="NAME", help=f"One of {', '.join(NETWORKS)}.")]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        "--network", "-n", metavar="NAME", help=f"One of {', '.join(NETWORKS)}.", autocompletion=lambda: list(NETWORKS)
+    ),
+]
 Batch = Annotated[int | None, typer.Option("--batch", "-b", help="Batch size of the network.", show_default="1")]
 Threads = Annotated[int, typer.Option("--threads", "-t", help="Threads that a kernel runs on.")]
 JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.")]

@@ -1,14 +1,17 @@
 """`tilewright best` and `export`."""
 
+from itertools import chain, islice
 from typing import Annotated
 
 import typer
 
 from tilewright.cli.column import Column, Kind
 from tilewright.cli.fitted_table import FittedTable
+from tilewright.cli.known import known_part
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import X_DEFAULT, console, number, percent, print_json, print_json_line
 from tilewright.cli.service import open_client
+from tilewright.contract.jobs import Job
 from tilewright.contract.schedules import InstructionCount, Lookup, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
@@ -80,11 +83,23 @@ def export(
     """Print the records of the service as JSON, one a line; with --json as one array."""
     with open_client(url) as client:
         records = client.records(job)
+        first = list(islice(records, 1))
+        if not first:
+            typer.echo(_why_empty(None if job is None else client.job(job)), err=True)
         if as_json:
-            print_json(list(records))
+            print_json([*first, *records])
             return
-        for record in records:
+        for record in chain(first, records):
             print_json_line(record)
+
+
+def _why_empty(job: Job | None) -> str:
+    if job is None:
+        return "there are no records yet; `tilewright submit` makes some"
+    if not job.state.is_final:
+        return f"job {job.id} has no records yet, it is {job.state}; `tilewright watch {job.id}` shows its progress"
+    known = known_part(job)
+    return f"job {job.id} has no records of its own: {known or 'it measured nothing that was not known'}"
 
 
 def _as_items(choice: Choice, found: list[Schedule | None]) -> list[dict[str, object]]:

@@ -6,6 +6,7 @@ import typer
 
 from tilewright.cli import stop_reasons
 from tilewright.cli.following import follow
+from tilewright.cli.known import known_part
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
 from tilewright.cli.service import open_client, require_success
@@ -35,7 +36,9 @@ def submit(
     trials: Annotated[int, typer.Option(help="At most so many candidates for each workload.")] = DEFAULT_TRIALS,
     seconds: Annotated[float | None, typer.Option(help="At most so long for each workload.")] = None,
     threads: Threads = 1,
-    target: Annotated[str, typer.Option(help=f"auto, {', '.join(ISAS)}.")] = "auto",
+    target: Annotated[
+        str, typer.Option(help=f"auto, {', '.join(ISAS)}.", autocompletion=lambda: ["auto", *ISAS])
+    ] = "auto",
     priority: Annotated[int, typer.Option(help="-100 to 100; jobs with more of it go first.")] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress until the job ends.")] = False,
     url: Url = None,
@@ -73,7 +76,20 @@ def _send(request: JobRequest, wait: bool, url: str | None, as_json: bool) -> No
 
 
 def _receipt(job: Job, wait: bool) -> str:
+    known = known_part(job)
     if job.state.is_final:
-        return f"job {job.id} has spent this budget already: `tilewright best` shows what it found, more --trials go on"
-    text = f"job {job.id} is {job.state}"
+        is_all = all(each.known_from_job is not None for each in job.workloads)
+        done = f"has nothing to do: {known}" if is_all else "has spent this budget already"
+        return f"job {job.id} {done}; `{_best(job)}` shows what was found, more --trials go on"
+    text = f"job {job.id} is {job.state}" + (f": {known}" if known else "")
     return text if wait else f"{text}; `tilewright watch {job.id}` shows its progress"
+
+
+def _best(job: Job) -> str:
+    """The command that shows what was found, whoever found it."""
+    options = ["tilewright best", f"--network {job.network}" if job.network else "--workload FILE"]
+    if job.network and job.workloads[0].workload.batch != 1:
+        options.append(f"--batch {job.workloads[0].workload.batch}")
+    if job.threads != 1:
+        options.append(f"--threads {job.threads}")
+    return " ".join(options)

@@ -12,7 +12,7 @@ TYPES = {"int": "integer", "float": "number", "bool": "boolean"}
 BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum"}
 
 
-def reword(error: typer.BadParameter) -> None:
+def reword(error: typer.TyperException) -> None:
     if isinstance(error.__cause__, ValidationError):
         said = error.__cause__.errors(include_url=False)[:1]
         error.message = summary(complaints(said, _expected(**said[0]), "it"))

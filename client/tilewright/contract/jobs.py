@@ -80,7 +80,9 @@ class WorkloadProgress(Message):
     schedule_id: RowId | None = None
     """Known when the attempt has published one, or has found none that is faster than the incumbent."""
     stop_reason: str | None = None
-    """Why the search ended."""
+    """Why the search ended; `known` where none was needed."""
+    known_from_job: RowId | None = None
+    """The job that tuned this for the same target with at least this budget; None where this job does."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join([self.state, *self._figures()])}>"

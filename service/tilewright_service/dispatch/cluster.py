@@ -3,20 +3,19 @@
 import importlib.util
 import logging
 import os
-import socket
 import tempfile
-from urllib.parse import urlsplit
 
 import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
+from distributed.utils import LoopRunner
 
-from tilewright.errors import CannotStart
 from tilewright_service.dispatch.dask_engine import DaskEngine
 from tilewright_service.settings import Settings
 from tilewright_worker.host_worker import QUIET_WORKER
+from tilewright_worker.scheduler import require_listener, require_scheduler, scheduler_was_lost, security_of
+from tilewright_worker.terminal import spared_by_ctrl_c
 
-CONNECT_SECONDS = 5
 QUIET = {
     # Dask looks again this long after a worker was lost; were it away again just then, it would give it up for ever.
     "distributed.deploy.lost-worker-timeout": "1000d",
@@ -40,7 +39,11 @@ def start_engine(settings: Settings) -> DaskEngine:
 
 def _embedded(settings: Settings) -> DaskEngine:
     """A cluster on loopback, with certificates that exist only in memory: its port is of no use to others."""
+    with spared_by_ctrl_c():
+        runner = LoopRunner()
+        runner.start()
     cluster = LocalCluster(
+        loop=runner.loop,
         n_workers=1 if can_tune() else 0,
         threads_per_worker=1,
         processes=True,
@@ -67,18 +70,14 @@ def can_tune() -> bool:
 
 
 def _external(settings: Settings, address: str) -> DaskEngine:
-    _require_listener(address)
-    client = Client(address, security=Security(), set_as_default=False, timeout="10s")
-    return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=False)
-
-
-def _require_listener(address: str) -> None:
-    """Sooner and clearer than Dask would say it."""
-    url = urlsplit(address)
+    security = security_of(address, "client")
+    require_listener(address)
+    require_scheduler(address, security, "client")
     try:
-        socket.create_connection((url.hostname or "", url.port or 0), timeout=CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise CannotStart(f"no scheduler answers at {address} ({error}); start one, or leave --engine out") from error
+        client = Client(address, security=security, set_as_default=False, timeout="10s")
+    except OSError as error:
+        raise scheduler_was_lost(address) from error
+    return DaskEngine(client, settings.attempt_module, _logs_dir(settings), is_embedded=False)
 
 
 def _logs_dir(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """The engine on Dask distributed: an attempt is a task that holds a worker's slot, and waits for a child process."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from distributed import Client, Future
@@ -13,6 +14,7 @@ from tilewright_worker import slot
 
 KILL_SECONDS = 5
 CAPACITY_SECONDS = 5
+CLOSE_SECONDS = 2
 
 
 class DaskEngine:
@@ -57,10 +59,7 @@ class DaskEngine:
         )
 
     def kill(self, key: AttemptKey) -> None:
-        async def broadcast() -> None:
-            await self._client.run(slot.kill, key.job_id, key.attempt, on_error="ignore")
-
-        self._client.sync(broadcast, callback_timeout=KILL_SECONDS)
+        self._broadcast(KILL_SECONDS, slot.kill, key.job_id, key.attempt)
         if key in self._futures:
             # It may not have been placed on a worker yet.
             self._futures[key].cancel()
@@ -83,8 +82,19 @@ class DaskEngine:
         return [_worker(info, processing.get(address, ())) for address, info in workers.items()]
 
     def close(self) -> None:
-        self._client.close(timeout=2)
+        if self.is_embedded:
+            with suppress(OSError, TimeoutError):  # it ends with its worker, then
+                self._broadcast(CLOSE_SECONDS, slot.end_standby)
+        self._client.close(timeout=CLOSE_SECONDS)
         self._stop()
+
+    def _broadcast(self, seconds: float, function: Callable[..., object], *arguments: object) -> None:
+        """Call it on every worker."""
+
+        async def run() -> None:
+            await self._client.run(function, *arguments, on_error="ignore")
+
+        self._client.sync(run, callback_timeout=seconds)
 
 
 def _task_name(key: AttemptKey) -> str:

@@ -1,0 +1,73 @@
+"""Ctrl-C, at any moment: a command ends at once with 130, but where there is something to say or to clean up.
+
+An exception is no way out of everywhere: libraries that are being imported make errors of their own of it.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 130
+EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: 0}
+"""Of what runs until it is asked to end; SIGTERM is how systemd and containers ask."""
+
+CLEANUP_SECONDS = 1.0
+"""For so long a second Ctrl-C is taken for an impatient first one."""
+
+
+def end_on_interrupt() -> None:
+    """From now on; unless whoever started this process has it ignore Ctrl-C, as `nohup` and `&` in scripts do."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end)
+
+
+def end_on_signals() -> None:
+    """The same for what runs until it is asked to end."""
+    for number in EXIT_CODES:
+        signal.signal(number, end)
+
+
+def end(number: int = signal.SIGINT, _: FrameType | None = None) -> NoReturn:
+    """End this process and those that multiprocessing started for it."""
+    if "multiprocessing" in sys.modules:
+        from multiprocessing import active_children
+
+        for child in active_children():
+            child.kill()
+    finish_line(number)
+    os._exit(EXIT_CODES[signal.Signals(number)])
+
+
+def finish_line(number: int) -> None:
+    """A terminal shows ^C, and what comes next would stand beside it."""
+    if number == signal.SIGINT and os.isatty(2):
+        os.write(2, b"\n")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """In it Ctrl-C raises KeyboardInterrupt, once, and nothing else comes out of it then."""
+    interrupted_at: float | None = None
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        nonlocal interrupted_at
+        if interrupted_at is None:
+            interrupted_at = time.monotonic()
+            raise KeyboardInterrupt
+        if time.monotonic() - interrupted_at > CLEANUP_SECONDS:
+            end(number)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception:
+        if interrupted_at is not None:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
