@@ -63,7 +63,7 @@ class Schedule(CandidateFields):
     default_latency_us: Latency | None
     """TVM's default schedule of the same workload, measured in the same run."""
     speedup_over_default: float | None
-    """How many times as fast as `default_latency_us`; not a comparison with other libraries."""
+    """How many times as fast as TVM's default (untuned) schedule; not a comparison with other libraries."""
     verification: Verification
     proof: InstructionCount | None = None
     """None for schedules that were published before instructions were counted."""
