@@ -58,11 +58,12 @@ def timers(workload: Workload) -> tuple[Callable[[], float], Callable[[], float]
     x = random.integers(0, 256, workload.input_shape).astype(np.uint8)
     y = np.empty(workload.output_shape, workload.out_dtype)
     weight = random.integers(-128, 128, workload.weight_shape).astype(np.int8)
-    packed = kernel.pack(weight, scale=0.001)
+    packed = kernel.pack(weight, np.zeros(workload.out_channels, np.int32), scale=0.001)
     evaluator = kernel.module.time_evaluator("main", tvm.cpu(), number=CALLS)
     arguments: list[Any] = [
         tvm.runtime.tensor(x.reshape(kernel.data_shape)),
         *packed._arguments,
+        packed._no_residual,
         tvm.runtime.tensor(y.reshape(kernel.out_shape)),
     ]
 

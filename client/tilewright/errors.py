@@ -37,6 +37,9 @@ from typing import Any, ClassVar, Self, TypedDict
 
 from pydantic import ValidationError
 
+from tilewright.complaints import Complaint, complaints, summary
+from tilewright.expectations import expectation_of
+
 PROBLEM_PREFIX = "urn:tilewright:problem:"
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -73,14 +76,20 @@ class TilewrightError(Exception):
         return document
 
 
-class InvalidRequest(TilewrightError):
+class InvalidRequest(TilewrightError, ValueError):
+    """A ValueError, too, as Python's own constructors raise it."""
+
     code, status, title = "invalid-request", 422, "The request is not valid"
 
     @classmethod
-    def from_validation(cls, error: ValidationError) -> Self:
-        """The same complaints, each with the path of its field."""
-        fields = [field_error(item["loc"], item["msg"]) for item in error.errors()]
-        return cls("; ".join(": ".join(filter(None, (item["field"], item["message"]))) for item in fields), fields)
+    def from_validation(cls, error: ValidationError, kind: Any) -> Self:
+        """What is wrong with a document that had to be of this kind."""
+        return cls.of(complaints(error.errors(include_url=False), expectation_of(kind)))
+
+    @classmethod
+    def of(cls, said: Sequence[Complaint]) -> Self:
+        """Each complaint with the path of its field."""
+        return cls(summary(said), [{"field": ".".join(map(str, each.path)), "message": each.message} for each in said])
 
 
 class UnknownNetwork(InvalidRequest):
@@ -204,8 +213,3 @@ def from_problem(status: int, document: Mapping[str, Any]) -> TilewrightError:
     errors = document.get("errors")
     error = BY_CODE.get(code) or BY_STATUS.get(status, TilewrightError)
     return error(detail, errors if isinstance(errors, list) else ())
-
-
-def field_error(path: Sequence[int | str], message: str) -> FieldError:
-    """From a location and a message as pydantic gives them."""
-    return {"field": ".".join(map(str, path)), "message": message.removeprefix("Value error, ")}

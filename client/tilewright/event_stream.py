@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from tilewright.contract.events import AnyEvent, parse_event
+from tilewright.contract.events import AnyEvent, UnknownEvent, parse_event
 from tilewright.contract.jobs import Job
 from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.transport import Transport, pauses
@@ -40,7 +40,7 @@ class EventStream:
             try:
                 self._pauses = pauses()
                 for message in stream:
-                    event = self._transport.read(message.data, parse_event)
+                    event = self._transport.read(message.data, parse_event, UnknownEvent)
                     self._last_event_id = event.id
                     self._is_over = event.is_final
                     yield event

@@ -19,7 +19,7 @@ from tilewright.contract.records import Record
 from tilewright.contract.schedules import Lookup, LookupResult, Schedule, ScheduleDetail
 from tilewright.contract.target import Isa
 from tilewright.contract.workers import Worker
-from tilewright.errors import ServerUnreachable, Unavailable
+from tilewright.errors import InvalidRequest, ServerUnreachable, Unavailable, UnexpectedAnswer
 from tilewright.event_stream import EventStream
 from tilewright.transport import Params, Transport
 
@@ -27,6 +27,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 PATIENCE_SECONDS = 1.0
 """How long a request is repeated while nobody answers."""
+
+LONGEST_KEY = 255
 
 Item = TypeVar("Item", bound=Message)
 
@@ -64,7 +66,7 @@ class Client:
 
     def submit(self, request: JobRequest, idempotency_key: str | None = None) -> Job:
         """A new job, or the open one that asks for the same."""
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        headers = {"Idempotency-Key": _check_key(idempotency_key or str(uuid.uuid4()))}
         return self._transport.post("/v1/jobs", request, Job, headers)
 
     def job(self, job_id: int) -> Job:
@@ -120,8 +122,8 @@ class Client:
         return self._items("/v1/networks", Page[Network])
 
     def is_healthy(self) -> bool:
-        """Whether the service answers at all."""
-        with suppress(ServerUnreachable, Unavailable):
+        """Whether a Tilewright service answers at all."""
+        with suppress(ServerUnreachable, UnexpectedAnswer, Unavailable):
             return self._transport.request("GET", "/healthz").is_success
         return False
 
@@ -134,3 +136,11 @@ class Client:
         while answer.next is not None:
             answer = self._transport.get(answer.next, page)
             yield from answer.items
+
+
+def _check_key(key: str) -> str:
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or len(key) > LONGEST_KEY:
+        raise InvalidRequest(
+            f"an idempotency key is text of at most {LONGEST_KEY} ASCII characters, without line breaks"
+        )
+    return key

@@ -6,19 +6,17 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import DEFAULT_TRIALS, Job
-from tilewright.contract.schedules import Schedule
+from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
+from tilewright.contract.schedules import Lookup, Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
 from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
 from tilewright.http import Client, open_client
 from tilewright.job_handle import JobHandle
+from tilewright.kernel import Kernel
 from tilewright.parts import from_kernels
-from tilewright.requests import job_request, lookup
+from tilewright.schedule_cache import ScheduleCache, Served
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
-
-Kernel = Any
-"""`tilewright_kernels.runtime.kernel.Kernel`; see there what it takes and gives."""
 
 
 def connect(url: str | None = None, token: str | None = None) -> "Hub":
@@ -29,8 +27,9 @@ def connect(url: str | None = None, token: str | None = None) -> "Hub":
 class Hub:
     """A service, in the terms of somebody who wants fast convolutions."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, cache: ScheduleCache | None = None) -> None:
         self.client = client
+        self._cache = cache or ScheduleCache(client.url)
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +54,7 @@ class Hub:
         idempotency_key: str | None = None,
     ) -> JobHandle:
         """Ask for one workload, several, or all of a network. `trials` and `seconds` are budgets for each of them."""
-        request = job_request(
+        request = JobRequest(
             workloads=None if workloads is None else parse_workloads(workloads),
             network=network,
             batch=batch,
@@ -83,7 +82,7 @@ class Hub:
     ) -> Schedule | None:
         """The fastest schedule known, on any host unless told which; without one None, or `NoSchedule` if strict."""
         parsed = parse_workload(workload)
-        question = lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
+        question = Lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
         schedule = self.client.lookup(question).items[0]
         if schedule is None and strict:
             raise _no_schedule(parsed, threads)
@@ -92,9 +91,13 @@ class Hub:
     def load(self, workload: WorkloadSource, threads: int = 1, strict: bool = False) -> Kernel:
         """The best-known kernel of this host, built.
 
-        Without a schedule, or without a service, it is the default kernel, slower and just as exact, with a warning;
-        if `strict`, `NoSchedule`, `ForeignSchedule` or `ServerUnreachable` is raised instead. More `threads` than one
-        hold for all kernels of the process.
+        What the service serves is kept in a local cache ($TILEWRIGHT_CACHE_DIR, or `tilewright` where the user's
+        caches are). While it does not answer, the last schedule that it served is used, with a warning; when it
+        answers, only the answer counts.
+
+        Without any schedule it is the default kernel, slower and just as exact, with a warning; if `strict`,
+        `NoSchedule`, `ForeignSchedule`, `ServerUnreachable` or `Unavailable` is raised instead. More `threads` than
+        one hold for all kernels of the process.
         """
         load_kernel: Callable[..., Kernel] = from_kernels("load_kernel")
         parsed, host = parse_workload(workload), from_kernels("this_host")()
@@ -115,12 +118,30 @@ class Hub:
         return database
 
     def _schedule_for(self, host: Host, workload: Workload, threads: int) -> Schedule:
-        """The strongest path of this host for which there is one."""
+        """Of the strongest path of this host for which there is one."""
+        try:
+            return self._served(host, workload, threads)
+        except (ServerUnreachable, Unavailable):
+            served = self._served_before(host, workload, threads)
+            if served is None:
+                raise
+            known = f"schedule {served.schedule.id} of {workload.name}"
+            when = f"as served on {served.served_at:%Y-%m-%d at %H:%M} UTC"
+            warnings.warn(f"the service at {self.client.url} does not answer; using {known} {when}", stacklevel=3)
+            return served.schedule
+
+    def _served(self, host: Host, workload: Workload, threads: int) -> Schedule:
         for isa in host.isas:
             schedule = self.best(workload, threads, isa, host.host_class)
+            self._cache.remember(workload, Target(isa=isa, threads=threads), host.host_class, schedule)
             if schedule is not None:
                 return schedule
         raise _no_schedule(workload, threads)
+
+    def _served_before(self, host: Host, workload: Workload, threads: int) -> Served | None:
+        targets = [Target(isa=isa, threads=threads) for isa in host.isas]
+        found = (self._cache.recall(workload, target, host.host_class) for target in targets)
+        return next(filter(None, found), None)
 
 
 def _no_schedule(workload: Workload, threads: int) -> NoSchedule:

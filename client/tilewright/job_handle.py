@@ -20,7 +20,7 @@ class JobHandle:
         self.job = job
 
     def __repr__(self) -> str:
-        return f"<JobHandle {self.id}: {self.job.state}>"
+        return f"<JobHandle of {self.job}>"
 
     @property
     def id(self) -> int:

@@ -4,6 +4,7 @@ import ipaddress
 import json
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -12,18 +13,26 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from tilewright.errors import (
+    PROBLEM_PREFIX,
     InvalidRequest,
     ServerUnreachable,
     TilewrightError,
+    TooLarge,
+    Unauthorized,
     Unavailable,
     UnexpectedAnswer,
     from_problem,
 )
+from tilewright.unreachable import unreachable
 
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 STREAM_SILENCE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+MOST_PORT = 65535
+
+SAID_BY_EVERYBODY = (Unauthorized.status, TooLarge.status, TilewrightError.status, Unavailable.status)
+"""A proxy before the service says these in its own words; any other status without ours is somebody else's."""
 
 Params = Mapping[str, str | int | None]
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,8 +49,7 @@ class Transport:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.url = _check_url(url)
-        if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
-            raise InvalidRequest("TILEWRIGHT_TOKEN holds a character that no token has, such as a line break")
+        _check_token(token)
         self.patience_seconds = patience_seconds
         self._http = httpx2.Client(
             base_url=self.url,
@@ -50,9 +58,11 @@ class Transport:
             trust_env=not _is_loopback(self.url),
             transport=transport,
         )
+        self._close = weakref.finalize(self, self._http.close)
+        """Also when nobody closes it, so that its sockets do not end in a ResourceWarning."""
 
     def close(self) -> None:
-        self._http.close()
+        self._close()
 
     def get(self, path: str, answer: type[Model], params: Params | None = None) -> Model:
         return self.parse(self.request("GET", path, params=params).content, answer)
@@ -108,35 +118,28 @@ class Transport:
                     raise _error_of(response)
                 yield iter(httpx2.EventSource(response))
         except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
+            raise unreachable(self.url, error) from error
 
     def parse(self, content: str | bytes, answer: type[Model]) -> Model:
         """Keys that this client does not know yet are passed over: the service may be newer."""
-        return self.read(content, lambda text: answer.model_validate_json(text, extra="ignore"))
+        return self.read(content, lambda text: answer.model_validate_json(text, extra="ignore"), answer)
 
-    def read(self, content: str | bytes, parse: Callable[[str | bytes], Model]) -> Model:
-        """What `parse` makes of it. Raises UnexpectedAnswer where that is not valid."""
+    def read(self, content: str | bytes, parse: Callable[[str | bytes], Model], kind: type[BaseModel]) -> Model:
+        """What `parse` makes of it, which has to be of this kind. Raises UnexpectedAnswer where that is not valid."""
         try:
             return parse(content)
         except ValidationError as error:
-            problem = InvalidRequest.from_validation(error).detail
+            problem = InvalidRequest.from_validation(error, kind).detail
             raise UnexpectedAnswer(f"{self.url} did not answer as a Tilewright service does: {problem}") from error
 
     def _send(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = self._http.send(request)
         except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
+            raise unreachable(self.url, error) from error
         if not response.is_success:
             raise _error_of(response)
         return response
-
-    def _unreachable(self, error: httpx2.TransportError) -> ServerUnreachable:
-        reason = str(error) or type(error).__name__
-        return ServerUnreachable(
-            f"no service answers at {self.url} ({reason}); start one with `tilewright serve`, "
-            "or set TILEWRIGHT_URL to the address of yours"
-        )
 
 
 def pauses() -> Iterator[float]:
@@ -153,9 +156,13 @@ def _error_of(response: httpx2.Response) -> TilewrightError:
     try:
         document = json.loads(response.content)
     except ValueError:
-        document = {}
+        document = None
+    document = document if isinstance(document, dict) else {}
     status = Unavailable.status if response.status_code in (429, 502, 504) else response.status_code
-    return from_problem(status, document if isinstance(document, dict) else {})
+    if status in SAID_BY_EVERYBODY or str(document.get("type")).startswith(PROBLEM_PREFIX):
+        return from_problem(status, document)
+    answer = f"{response.status_code} {response.reason_phrase}"
+    return UnexpectedAnswer(f"{response.url} answers, but not as a Tilewright service does: {answer}")
 
 
 def _never_arrived(error: TilewrightError) -> bool:
@@ -166,11 +173,23 @@ def _never_arrived(error: TilewrightError) -> bool:
 def _check_url(url: str) -> str:
     try:
         parsed = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise InvalidRequest(f"{url!r} is not an address: {error}") from error
+    except (httpx2.InvalidURL, TypeError) as error:
+        raise InvalidRequest(f"{url!r} is not an address, such as http://127.0.0.1:8000") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InvalidRequest(f"{url!r} is not an address: it has to begin with http:// or https:// and name a host")
-    return url.rstrip("/")
+        hint = f"; did you mean http://{url}?" if url and "//" not in url else ""
+        raise InvalidRequest(
+            f"{url!r} is not an address: it has to begin with http:// or https:// and name a host{hint}"
+        )
+    if parsed.port is not None and parsed.port > MOST_PORT:
+        raise InvalidRequest(f"{url!r} is not an address: ports end with {MOST_PORT}")
+    return str(url).rstrip("/")
+
+
+def _check_token(token: str | None) -> None:
+    if token is not None and not isinstance(token, str):
+        raise InvalidRequest(f"a token is text, not a value of the type {type(token).__name__}")
+    if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
+        raise InvalidRequest("TILEWRIGHT_TOKEN holds a character that no token has, such as a line break")
 
 
 def _is_loopback(url: str) -> bool:

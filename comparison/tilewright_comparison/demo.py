@@ -15,14 +15,18 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.following import await_end, show_to_end
+from tilewright.cli.output import X_DEFAULT, number, percent
 from tilewright.contract.jobs import Job, JobState, JobWorkload
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright.errors import TilewrightError
-from tilewright.hub import Hub, connect
+from tilewright.http import open_client
+from tilewright.hub import Hub
+from tilewright.schedule_cache import ScheduleCache
 from tilewright_comparison.comparison import Comparison
 from tilewright_comparison.peers.onnx_runtime import OnnxRuntimeConv
 from tilewright_kernels.conv2d.numerics import Array
@@ -32,6 +36,16 @@ from tilewright_worker.terminal import spared_by_ctrl_c
 
 NETWORK = "resnet18"
 PEER = "onnx_runtime"
+COLUMNS = (
+    Column("layer", Kind.NAME),
+    Column("trials", rank=3),
+    Column("s", rank=4),
+    Column("us"),
+    Column("GMAC/s", rank=5),
+    Column("of peak", rank=1),
+    Column("x default", rank=2, footnote=X_DEFAULT),
+    Column("x ONNX Runtime"),
+)
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -56,7 +70,7 @@ def run(console: Console, as_json: bool = False) -> int:
     """0 only if every layer was tuned, published and equal to ONNX Runtime bit for bit."""
     with tempfile.TemporaryDirectory(prefix="tilewright-demo-") as folder, service(Path(folder)) as url:
         say(console, as_json, f"A service runs at {url}, its data in a folder that the demo removes again.")
-        with connect(url) as hub:
+        with Hub(open_client(url), ScheduleCache(url, Path(folder) / "cache")) as hub:
             return _demonstrate(hub, console, as_json)
 
 
@@ -189,20 +203,17 @@ def geomean(rows: list[Row]) -> float:
     return math.exp(sum(math.log(row.ratio) for row in rows) / len(rows))
 
 
-def as_table(rows: list[Row]) -> Table:
-    table = Table(title=f"{NETWORK}, int8, one thread", title_justify="left")
-    table.add_column("layer", overflow="fold")
-    for name in ("trials", "s", "us", "GMAC/s", "of peak", "x default", "x ONNX Runtime"):
-        table.add_column(name, justify="right")
+def as_table(rows: list[Row]) -> FittedTable:
+    table = FittedTable(*COLUMNS, title=f"{NETWORK}, int8, one thread")
     for row in rows:
         table.add_row(
             row.layer,
             str(row.trials),
-            f"{row.seconds:.1f}",
-            f"{row.latency_us:.1f}",
-            f"{row.gmacs:.0f}",
-            f"{row.share_of_peak:.0%}" if row.share_of_peak else "-",
-            f"{row.speedup_over_default:.0f}" if row.speedup_over_default else "-",
-            f"{row.ratio:.2f}",
+            number(row.seconds),
+            number(row.latency_us),
+            number(row.gmacs, 0),
+            percent(row.share_of_peak),
+            number(row.speedup_over_default, 0),
+            number(row.ratio, 2),
         )
     return table

@@ -63,7 +63,7 @@ def exact_kernel(isa: Isa) -> str:
     data = random.integers(0, 256, WORKLOAD.input_shape).astype(np.uint8)
     weight = random.integers(-128, 128, WORKLOAD.weight_shape).astype(np.int8)
     values = Quantization(weight, np.zeros(24, np.int32), np.full(24, 0.002, np.float32), 7, 100)
-    packed = load_kernel(WORKLOAD, Target(isa=isa)).pack(weight, None, values.scale, 7, 100)
+    packed = load_kernel(WORKLOAD, Target(isa=isa)).pack(weight, values.bias, values.scale, 7, 100)
     different = int(np.count_nonzero(packed(data) != reference(WORKLOAD, data, values)))
     if different:
         raise ArithmeticError(f"{different} of {np.prod(WORKLOAD.output_shape)} elements differ from the reference")

@@ -48,6 +48,7 @@ def create_app(
     app.state.engine = engine
     app.state.metrics = Metrics()
     app.state.stopping = threading.Event()
+    app.state.capacity = reconciler.capacity if reconciler else lambda: None
     app.state.wake_dispatcher = reconciler.wake if reconciler else lambda: None
     for module in ROUTERS:
         app.include_router(module.router)

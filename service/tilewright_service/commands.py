@@ -62,7 +62,7 @@ def serve(
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise InvalidRequest.from_validation(error) from error
+        raise InvalidRequest.from_validation(error, Settings) from error
 
     raise typer.Exit(serve(settings, _print_address if as_json else partial(say_address, settings)))
 

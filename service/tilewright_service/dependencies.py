@@ -14,7 +14,7 @@ from tilewright.contract.workers import AttemptKey
 from tilewright.errors import Unauthorized
 from tilewright_service import metrics, settings
 from tilewright_service.dispatch import engine
-from tilewright_service.store import database
+from tilewright_service.store import database, waiting
 from tilewright_service.store.authority import require_token
 
 MAX_ID = 2**63 - 1
@@ -48,9 +48,16 @@ async def wake_dispatcher(request: Request) -> AsyncIterator[None]:
     request.app.state.wake_dispatcher()
 
 
+async def seen_capacity(request: Request) -> waiting.Capacity | None:
+    """What the dispatcher last saw of the workers, so that no request has to ask them."""
+    capacity: waiting.Capacity | None = request.app.state.capacity()
+    return capacity
+
+
 Database = Annotated[database.Database, _of_app("database")]
 Settings = Annotated[settings.Settings, _of_app("settings")]
 Engine = Annotated[engine.Engine, _of_app("engine")]
+Capacity = Annotated[waiting.Capacity | None, Depends(seen_capacity)]
 Metrics = Annotated[metrics.Metrics, _of_app("metrics")]
 Writing = Annotated[Session, Depends(write, scope="function")]
 Reading = Annotated[Session, Depends(read, scope="function")]

@@ -12,6 +12,8 @@ from tilewright_service.problems import problem_response
 
 OPEN_PATHS = ("/", "/healthz", "/readyz")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+NO_TOKEN = "this service needs a token: set TILEWRIGHT_TOKEN"
+WRONG_TOKEN = "the token in TILEWRIGHT_TOKEN (or connect(token=...)) is not the one of this service"
 ATTEMPT_PATH = re.compile(r"/v1/jobs/\d+/attempts/")
 
 
@@ -21,17 +23,20 @@ class Gate:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._lets_in(scope):
-            error = Unauthorized("this service needs its token: set TILEWRIGHT_TOKEN")
-            await problem_response(error)(scope, receive, send)
+        reason = self._refuses(scope) if scope["type"] == "http" else None
+        if reason is not None:
+            await problem_response(Unauthorized(reason))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _lets_in(self, scope: Scope) -> bool:
+    def _refuses(self, scope: Scope) -> str | None:
+        """Why, to whoever asks; None lets in."""
         if scope["path"] in OPEN_PATHS or ATTEMPT_PATH.match(scope["path"]):
-            return True
-        given = Headers(scope=scope).get("authorization", "").encode("latin-1")
-        return hmac.compare_digest(given, self._expected)
+            return None
+        given = Headers(scope=scope).get("authorization")
+        if given is None:
+            return NO_TOKEN
+        return None if hmac.compare_digest(given.encode("latin-1"), self._expected) else WRONG_TOKEN
 
 
 class NameGate:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
+from tilewright.complaints import complaints
 from tilewright.errors import (
     PROBLEM_MEDIA_TYPE,
     PROBLEM_PREFIX,
@@ -20,8 +21,14 @@ from tilewright.errors import (
     TilewrightError,
     Unauthorized,
     Unavailable,
-    field_error,
 )
+from tilewright.expectations import Expectation
+
+SENTENCES = {
+    "Not Found": "there is nothing at {path}; /docs lists what there is",
+    "Method Not Allowed": "{path} does not take {method}; the header Allow names what it takes",
+}
+"""For what the framework says."""
 
 log = structlog.get_logger()
 
@@ -46,22 +53,23 @@ def _domain(_: Request, error: Exception) -> Response:
     return problem_response(error)
 
 
-def _validation(_: Request, error: Exception) -> Response:
+def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = [field_error(_path(item), _message(item)) for item in error.errors()]
-    sentences = [": ".join(filter(None, (item["field"], item["message"]))) for item in fields]
-    return problem_response(InvalidRequest("; ".join(sentences), fields))
+    errors = [{**each, "loc": ("body",)} if each["type"] == "json_invalid" else each for each in error.errors()]
+    return problem_response(InvalidRequest.of(complaints(errors, _expected(request), "the body", places=True)))
 
 
-def _path(item: dict[str, Any]) -> tuple[int | str, ...]:
-    """Within the body or the query, whichever it was."""
-    return () if item["type"] == "json_invalid" else tuple(item["loc"][1:])
-
-
-def _message(item: dict[str, Any]) -> str:
-    if item["type"] == "json_invalid":
-        return f"the body is not JSON: {item['ctx']['error']}"
-    return str(item["msg"])
+def _expected(request: Request) -> Expectation:
+    """Of the parts of a request, each under the name that the framework gives to it."""
+    document = request.app.openapi()
+    operation = document["paths"][request.scope["route"].path_format][request.method.lower()]
+    parts: dict[str, Any] = {}
+    for each in operation.get("parameters", ()):
+        part = parts.setdefault(each["in"], {"properties": {}})
+        part["properties"][each["name"]] = each["schema"]
+    if "requestBody" in operation:
+        parts["body"] = operation["requestBody"]["content"]["application/json"]["schema"]
+    return Expectation(document, {"properties": parts})
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -72,12 +80,17 @@ def _http(request: Request, error: Exception) -> Response:
         "type": PROBLEM_PREFIX + phrase.lower().replace(" ", "-"),
         "title": phrase,
         "status": error.status_code,
-        "detail": error.detail,
+        "detail": _sentence(error.detail, request),
     }
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := _allowed_methods(request)):
         headers["Allow"] = methods
     return JSONResponse(document, error.status_code, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def _sentence(detail: str, request: Request) -> str:
+    known = SENTENCES.get(detail)
+    return known.format(method=request.method, path=request.url.path) if known else detail
 
 
 def _allowed_methods(request: Request) -> str:

@@ -1,6 +1,7 @@
 """JSON as the standard has it: no NaN, no lone surrogates, no bottomless nesting; and nothing else than JSON."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,7 +20,7 @@ class StrictRequest(Request):
         try:
             return from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            raise json.JSONDecodeError(str(error), "", 0) from error
+            raise json.JSONDecodeError(_reason(str(error)), "", 0) from error
 
 
 class StrictRoute(APIRoute):
@@ -35,6 +36,11 @@ class StrictRoute(APIRoute):
             return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_strictly
+
+
+def _reason(message: str) -> str:
+    reason = re.sub(r" at line (\d+) column (\d+)$", r" (line \1, column \2)", message)
+    return reason.replace("EOF while parsing", "it ends within")
 
 
 def _is_json(content_type: str) -> bool:

@@ -2,12 +2,21 @@
 
 import json
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+import tilewright
+from tilewright.contract.hosts import Host
+from tilewright.contract.schedules import Schedule
+from tilewright.contract.target import Isa, Target
+from tilewright.contract.workload import Workload
 
 
 class Call(NamedTuple):
@@ -86,9 +95,45 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `load` keeps what it was served: not the developer's, whose settings are left out as well."""
     for name in ("TILEWRIGHT_URL", "TILEWRIGHT_TOKEN", "TILEWRIGHT_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "cache" / "tilewright"
+    monkeypatch.setenv("TILEWRIGHT_CACHE_DIR", str(folder))
+    return folder
+
+
+HOST = Host(
+    host_class="test-cpu",
+    hostname="here",
+    cpu_model="Test CPU",
+    cores=2,
+    isas=(Isa.AVX512_VNNI, Isa.AVX2, Isa.X86_64),
+)
+
+
+class StandIn(tilewright.Kernel):
+    """A kernel that is only what it was built from."""
+
+    def __init__(self, workload: Workload, target: Target, schedule: Schedule | None) -> None:
+        self.workload, self.target, self.schedule = workload, target, schedule
+
+    def pack(self, *_: Any, **__: Any) -> tilewright.PackedConv:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for the compiler."""
+    host, kernel = (
+        types.ModuleType("tilewright_kernels.isa.host"),
+        types.ModuleType("tilewright_kernels.runtime.kernel"),
+    )
+    host.this_host = lambda: HOST  # type: ignore[attr-defined]
+    kernel.load_kernel = StandIn  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, host.__name__, host)
+    monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
 
 
 @pytest.fixture(autouse=True)

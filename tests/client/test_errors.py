@@ -41,9 +41,9 @@ def test_a_problem_of_somebody_else_is_judged_by_its_status(status: int, kind: t
 def test_an_invalid_field_is_named_by_its_path() -> None:
     with pytest.raises(ValidationError) as caught:
         JobRequest.model_validate({"workloads": [CONV, {**CONV, "stride": [0, 1]}]})
-    error = InvalidRequest.from_validation(caught.value)
+    error = InvalidRequest.from_validation(caught.value, JobRequest)
     assert [item["field"] for item in error.errors] == ["workloads.1.stride.0"]
-    assert error.detail.startswith("workloads.1.stride.0: ")
+    assert error.detail.startswith("workloads[1].stride[0] is 0; ")
 
 
 TREE = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TilewrightError)}

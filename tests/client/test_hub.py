@@ -1,5 +1,6 @@
+import pydoc
+import subprocess
 import sys
-import types
 import warnings
 from typing import Any
 
@@ -7,39 +8,18 @@ import pytest
 
 import tilewright
 from tilewright import errors
-from tilewright.contract.hosts import Host
 from tilewright.contract.jobs import Job
 from tilewright.contract.target import Isa, Target
 
-from .conftest import Reply, ScriptedServer
+from .conftest import Reply, ScriptedServer, StandIn
 from .examples import CONV, job, problem, schedule
 
-HOST = Host(
-    host_class="test-cpu",
-    hostname="here",
-    cpu_model="Test CPU",
-    cores=2,
-    isas=(Isa.AVX512_VNNI, Isa.AVX2, Isa.X86_64),
-)
 DOWN = "http://127.0.0.1:1"
 
 
 @pytest.fixture
 def hub(server: ScriptedServer) -> tilewright.Hub:
     return tilewright.connect(server.url)
-
-
-@pytest.fixture
-def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands in for the compiler: a kernel is what it was built from."""
-    host, kernel = (
-        types.ModuleType("tilewright_kernels.isa.host"),
-        types.ModuleType("tilewright_kernels.runtime.kernel"),
-    )
-    host.this_host = lambda: HOST  # type: ignore[attr-defined]
-    kernel.load_kernel = lambda workload, target, schedule: (workload, target, schedule)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, host.__name__, host)
-    monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
 
 
 def test_the_address_comes_from_the_argument_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +75,10 @@ def test_waiting_outlives_a_restart_of_the_service(hub: tilewright.Hub, server: 
         ({}, "give either workloads or network"),
         ({"workloads": CONV, "network": "resnet18"}, "give either workloads or network"),
         ({"workloads": CONV, "batch": 2}, "batch goes with network"),
-        ({"workloads": CONV, "trials": 0}, "trials: "),
-        ({"workloads": CONV, "seconds": float("nan")}, "seconds: "),
-        ({"workloads": CONV, "threads": 1.0}, "threads: "),
-        ({"workloads": CONV, "target": "sse2"}, "target: "),
+        ({"workloads": CONV, "trials": 0}, "trials is "),
+        ({"workloads": CONV, "seconds": float("nan")}, "seconds is "),
+        ({"workloads": CONV, "threads": 1.0}, "threads is "),
+        ({"workloads": CONV, "target": "sse2"}, "target is "),
         ({"workloads": {**CONV, "groups": 5}}, "groups=5 does not divide"),
         ({"workloads": "{"}, "this is not JSON"),
     ],
@@ -118,9 +98,10 @@ def test_the_best_schedule_may_be_none_unless_strict(hub: tilewright.Hub, server
 @pytest.mark.usefixtures("_kernels")
 def test_load_takes_the_strongest_path_of_this_host_that_is_known(hub: tilewright.Hub, server: ScriptedServer) -> None:
     server.replies(Reply(200, {"items": [None]}), Reply(200, {"items": [schedule(isa="avx2")]}))
-    _, target, found = hub.load(CONV)
-    assert target == Target(isa=Isa.AVX2)
-    assert found.id == 11
+    kernel = hub.load(CONV)
+    assert kernel.target == Target(isa=Isa.AVX2)
+    assert kernel.schedule is not None
+    assert kernel.schedule.id == 11
     assert [(call.body["isa"], call.body["host_class"]) for call in server.calls] == [
         ("avx512_vnni", "test-cpu"),
         ("avx2", "test-cpu"),
@@ -131,9 +112,9 @@ def test_load_takes_the_strongest_path_of_this_host_that_is_known(hub: tilewrigh
 def test_load_falls_back_to_the_default_kernel_and_says_so(hub: tilewright.Hub, server: ScriptedServer) -> None:
     server.replies(Reply(200, {"items": [None]}))
     with pytest.warns(UserWarning, match=r"default kernel of n1_c64.*tilewright submit"):
-        _, target, found = hub.load(CONV, threads=2)
-    assert target == Target(isa=Isa.AVX512_VNNI, threads=2)
-    assert found is None
+        kernel = hub.load(CONV, threads=2)
+    assert kernel.target == Target(isa=Isa.AVX512_VNNI, threads=2)
+    assert kernel.schedule is None
 
 
 @pytest.mark.usefixtures("_kernels")
@@ -143,13 +124,13 @@ def test_load_falls_back_when_the_schedule_is_of_another_version(
     def load_kernel(workload: Any, target: Target, published: Any) -> Any:
         if published is not None:
             raise errors.ForeignSchedule("schedule 1 does not fit")
-        return workload, target
+        return StandIn(workload, target, published)
 
     monkeypatch.setattr(sys.modules["tilewright_kernels.runtime.kernel"], "load_kernel", load_kernel)
     server.replies(Reply(200, {"items": [schedule()]}), Reply(200, {"items": [schedule()]}))
     with pytest.warns(UserWarning, match="does not fit"):
-        _, target = hub.load(CONV)
-    assert target == Target(isa=Isa.AVX512_VNNI)
+        kernel = hub.load(CONV)
+    assert kernel.target == Target(isa=Isa.AVX512_VNNI)
     with pytest.raises(errors.ForeignSchedule):
         hub.load(CONV, strict=True)
 
@@ -169,3 +150,39 @@ def test_strict_load_does_not_fall_back(hub: tilewright.Hub, server: ScriptedSer
             hub.load(CONV, strict=True)
         with pytest.raises(errors.ServerUnreachable):
             tilewright.connect(DOWN).load(CONV, strict=True)
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_what_hubs_give_says_in_a_line_what_it_is(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(200, job()), Reply(200, {"items": [schedule()]}))
+    name = "n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc"
+    handle, kernel = hub.job(7), hub.load(CONV)
+    assert repr(handle) == f"<JobHandle of <Job 7: running, {name}, 3 trials, best 123.4 us>>"
+    assert repr(handle.job.workloads) == f"[<JobWorkload {name}: running, 3 trials, best 123.4 us>]"
+    assert str(kernel.workload) == f"<Workload {name}>"
+    assert repr([kernel]) == f"[<Kernel {name}, avx512_vnni, 1 thread, schedule 11, 800.5 us>]"
+    assert str(kernel.schedule) == f"<Schedule 11: {name}, avx512_vnni, 1 thread, 800.5 us on test-cpu>"
+
+
+def test_a_job_of_many_workloads_says_how_many_are_done_and_why_it_ended() -> None:
+    progress = {"workloads": 11, "workloads_done": 4, "trials": 130, "trials_planned": 704}
+    changes = {"network": "resnet18", "workloads": [], "progress": progress, "reason": "it crashed:\n" + "long " * 99}
+    line = str(Job.model_validate(job("failed", **changes)))
+    assert line.startswith("<Job 7: failed, resnet18, 4 of 11 workloads done, 130 trials, it crashed: long")
+    assert len(line) < 160
+
+
+def test_help_is_a_page_of_what_users_need() -> None:
+    page = pydoc.plain(pydoc.render_doc(tilewright))
+    described, *_ = page.split("PACKAGE CONTENTS")
+    assert all(name in described for name in tilewright.__all__ if not name.startswith("_"))
+    assert len(page.splitlines()) < 80
+    assert max(map(len, described.splitlines())) <= 80
+    assert "pydantic" not in page
+
+
+def test_help_on_kernels_needs_no_compiler() -> None:
+    program = "import sys, tilewright; help(tilewright.Kernel.pack); assert not {'tvm', 'numpy'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    for word in ("OIHW", "x_scale * w_scale / y_scale", "int32, (out_channels,)", "InvalidRequest"):
+        assert word in done.stdout

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tilewright.cli.job_view import job_view, render
+from tilewright.cli.job_view import job_view
 from tilewright.cli.output import duration
 from tilewright.contract.jobs import Job
 
@@ -12,8 +12,17 @@ from .examples import job
 
 def shown(state: str, **changes: object) -> str:
     text = io.StringIO()
-    Console(file=text, width=160, markup=False).print(render(Job.model_validate(job(state, **changes))))
+    with job_view(Console(file=text, force_terminal=True, color_system=None, width=160)) as view:
+        view.show(Job.model_validate(job(state, **changes)))
     return text.getvalue()
+
+
+def plain(*states: Job) -> list[str]:
+    text = io.StringIO()
+    with job_view(Console(file=text)) as view:
+        for each in states:
+            view.show(each)
+    return text.getvalue().splitlines()
 
 
 def test_a_running_job_shows_trials_best_share_of_peak_and_time_left() -> None:
@@ -55,3 +64,16 @@ def test_a_terminal_gets_a_live_table_that_stays() -> None:
 )
 def test_durations_are_shown_in_units_for_people(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_without_a_terminal_a_line_tells_of_every_change_of_what_is_waited_for() -> None:
+    alone, second, first = (
+        Job.model_validate(job("queued", reason=reason))
+        for reason in (None, "2 jobs are before it", "1 job is before it")
+    )
+    lines = plain(alone, second, second, first, first, alone, first)
+    assert lines == [
+        "job 7: 1 workload for auto on 1 thread, queued",
+        "job 7, queued: 2 jobs are before it",
+        "job 7, queued: 1 job is before it",
+    ]

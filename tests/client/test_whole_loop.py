@@ -110,6 +110,20 @@ def test_a_network_goes_through_the_command_line(url: str) -> None:
     assert job.id in [each["id"] for each in json.loads(run(url, "jobs", "--json").stdout)]
 
 
+def test_a_hub_that_nobody_closes_ends_without_a_warning(url: str) -> None:
+    program = f"""
+import tilewright
+handle = tilewright.connect({url!r}).submit({CONV!r}, trials=1)
+handle.wait(timeout=60)
+del handle
+hub = tilewright.connect({url!r})
+next(hub.jobs())
+"""
+    command = (sys.executable, "-X", "dev", "-W", "error", "-c", program)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(url: str, hub: tilewright.Hub, tmp_path: Path) -> None:
     file = tmp_path / "conv.json"
     file.write_text(conv(out_channels=128).canonical_json)

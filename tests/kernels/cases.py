@@ -14,7 +14,7 @@ from tilewright_kernels.conv2d.generic.evolution import tune_context
 from tilewright_kernels.conv2d.spaces import GenericSpace, StructuredSpace, space_of
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.runtime.build import definition, trace_of
-from tilewright_kernels.runtime.kernel import Kernel, load_kernel
+from tilewright_kernels.runtime.kernel import Kernel, PackedConv, load_kernel
 
 RANGE = {"uint8": (0, 255), "int8": (-128, 127), "int32": (0, 0)}
 
@@ -41,9 +41,17 @@ class Case:
         combined = np.float32(self.x_scale) * np.asarray(self.w_scale, np.float32) / np.float32(self.y_scale)
         return np.broadcast_to(combined, (self.workload.out_channels,)).astype(np.float32)
 
+    def pack(self, kernel: Kernel) -> PackedConv:
+        return kernel.pack(
+            self.weight,
+            self.bias_or_zeros if self.workload.bias else None,
+            None if self.workload.out_dtype == "int32" else self.scale,
+            self.data_zero_point,
+            self.out_zero_point,
+        )
+
     def run(self, kernel: Kernel, **keywords: Any) -> np.ndarray:
-        packed = kernel.pack(self.weight, self.bias, self.scale, self.data_zero_point, self.out_zero_point)
-        return packed(self.data, **keywords)
+        return self.pack(kernel)(self.data, **keywords)
 
 
 def random_case(workload: Workload, seed: int = 0) -> Case:

@@ -34,8 +34,7 @@ NEEDS_TWO_CORES = pytest.mark.skipif(len(CORES) < 2, reason="there is one core")
 
 
 def packed(case: Case, threads: int = THREADS) -> PackedConv:
-    kernel = default_kernel(CONV, threads=threads)
-    return kernel.pack(case.weight, case.bias, case.scale, case.data_zero_point, case.out_zero_point)
+    return case.pack(default_kernel(CONV, threads=threads))
 
 
 def loop_that_tells_who_ran_it(threads: int | None) -> Callable[[], tuple[set[int], list[tuple[int, int]]]]:
@@ -195,7 +194,8 @@ from tilewright_kernels.runtime.kernel import load_kernel
 
 workload = Workload.model_validate_json({CONV.model_dump_json()!r})
 kernel = load_kernel(workload, Target(isa={host_isas()[0].value!r}, threads=3))
-kernel.pack(np.ones(workload.weight_shape, np.int8))(np.ones(workload.input_shape, np.uint8))
+packed = kernel.pack(np.ones(workload.weight_shape, np.int8), np.zeros(workload.out_channels, np.int32), scale=1)
+packed(np.ones(workload.input_shape, np.uint8))
 """
     for _ in range(3):
         assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

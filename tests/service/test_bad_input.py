@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from tilewright import connect
+from tilewright.errors import Unauthorized
 from tilewright_service.settings import Settings
 
 from .in_thread import ServiceInThread, serving
@@ -45,6 +47,8 @@ def problem(answer: Any, status: int) -> dict[str, Any]:
         ({"workloads": [workload()], "network": "resnet18"}, ""),
         ({}, ""),
         ([], ""),
+        ({"workloads": [workload(kernel_size=0)]}, "workloads.0.kernel_size"),
+        ({"workloads": [workload(padding=[1, 1])]}, "workloads.0.padding"),
     ],
 )
 def test_a_bad_field_is_named(service: ServiceInThread, body: Any, field: str) -> None:
@@ -127,8 +131,22 @@ def test_with_a_token_everything_but_the_health_checks_is_closed(tmp_path: Path)
         for path in ("/v1/jobs", "/v1/schedules", "/metrics", "/version", "/openapi.json", "/nothing"):
             assert problem(service.http.get(path), 401)
         assert service.http.get("/healthz").status_code == 200
-        assert service.http.get("/v1/jobs", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert service.http.get("/v1/jobs", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_a_wrong_token_is_told_from_none(tmp_path: Path) -> None:
+    with serving(tmp_path, Settings(token=SecretStr("secret"))) as service:
+        for token, sentence in (
+            (None, "this service needs a token: set TILEWRIGHT_TOKEN"),
+            ("wrong", "the token in TILEWRIGHT_TOKEN (or connect(token=...)) is not the one of this service"),
+        ):
+            with pytest.raises(Unauthorized) as caught:
+                connect(service.url, token).job(1)
+            assert str(caught.value) == sentence
+        answer = service.http.get("/v1/jobs", headers={"Authorization": "Basic secret"})
+        document = problem(answer, 401)
+        assert document["type"] == "urn:tilewright:problem:unauthorized"
+        assert "is not the one of this service" in document["detail"]
 
 
 def test_a_full_disk_is_said_and_loses_nothing(service: ServiceInThread) -> None:

@@ -122,6 +122,17 @@ def test_a_job_for_more_cores_than_there_are_waits_and_says_so(service: RunningS
     assert "more threads than" in waiting["reason"]
 
 
+def test_a_job_behind_others_says_so_until_it_runs(service: RunningService) -> None:
+    first = service.submit(height=50, trials=40)
+    service.wait_for(first["id"], "running", trials=1)
+    second, third = (service.submit(height=51 + number, trials=20) for number in range(2))
+    assert service.job(first["id"])["reason"] is None
+    assert service.job(second["id"])["reason"] == f"it waits: job {first['id']} is running"
+    assert service.job(third["id"])["reason"] == "it waits: 1 job is before it"
+    assert service.wait_for(third["id"], "running", trials=1)["reason"] is None
+    service.wait_for(third["id"], "finished")
+
+
 def test_the_service_is_small_and_idle(service: RunningService) -> None:
     served = psutil.Process(service.process.pid)
     processes = [served, service.worker_process()]

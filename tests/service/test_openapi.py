@@ -31,6 +31,14 @@ def test_the_document_names_every_kind_of_event_and_what_it_brings() -> None:
         assert fields["data"]["$ref"].rpartition("/")[2] in schemas
 
 
+def test_the_document_takes_one_number_for_equal_ones() -> None:
+    workload = json.loads(render())["components"]["schemas"]["Workload"]["properties"]
+    for field, least, most, count in (("kernel_size", 1, 256, 2), ("padding", 0, 1024, 4)):
+        number, numbers = workload[field]["anyOf"]
+        assert (number["type"], number["minimum"], number["maximum"]) == ("integer", least, most)
+        assert (numbers["type"], numbers["prefixItems"]) == ("array", [number] * count)
+
+
 def test_every_answer_is_as_the_document_says(service: ServiceInThread, tmp_path: Path) -> None:
     """No 5xx, no violation of a schema. Events are left out: they do not end while a job is open.
 

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+import tilewright
 from tilewright import errors
 from tilewright.contract.jobs import Job, JobState, WorkloadState
 from tilewright.contract.workload import Workload
@@ -117,3 +118,14 @@ def test_two_threads_are_tuned_apart_from_one(service: TuningService) -> None:
     assert schedule is not None
     assert schedule.target.threads == 2
     assert_exact(service, workload, threads=2)
+
+
+def test_what_was_tuned_runs_exactly_while_the_service_is_away(service: TuningService, tuned: Job) -> None:
+    assert_exact(service, TINY)
+    service.stop()
+    try:
+        service.hub = tilewright.connect(service.url)
+        with pytest.warns(UserWarning, match="does not answer; using schedule"):
+            assert_exact(service, TINY)
+    finally:
+        service.start()

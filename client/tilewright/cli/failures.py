@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tilewright.cli import near_misses
+from tilewright.cli import near_misses, wrong_values
 from tilewright.cli.interrupts import INTERRUPTED, finish_line
 from tilewright.errors import InvalidRequest, MissingPart, TilewrightError
 
@@ -45,6 +45,7 @@ class FailureGroup(TyperGroup):
             raise typer.Exit(FAILED) from error
         except typer.TyperException as error:
             near_misses.reword(error)
+            wrong_values.reword(error)
             raise
         except (typer.Exit, typer.Abort):
             raise

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
 
 from tilewright.cli.interrupts import INTERRUPTED, interruptible
 from tilewright.cli.job_view import job_view
+from tilewright.cli.news import News
 from tilewright.cli.output import console
 from tilewright.contract.jobs import Job
-from tilewright.errors import ServerUnreachable, Unavailable
 
 if TYPE_CHECKING:
     from tilewright.http import Client
@@ -46,18 +45,17 @@ def await_end(client: "Client", job_id: int) -> Job:
 
 
 def snapshots(client: "Client", job_id: int) -> Iterator[Job]:
-    """The job now, again whenever something happened to it, and as it ended."""
+    """The job now, again whenever something happened to it or nothing did for a while, and as it ended."""
     job = client.job(job_id)
     yield job
     if job.state.is_final:
         return
+    news = News(client, job_id)
     last_look = time.monotonic()
-    for _ in client.events(job_id):
-        if time.monotonic() - last_look < LEAST_SECONDS:
+    for event in news:
+        if event is not None and time.monotonic() - last_look < LEAST_SECONDS:
             continue
         last_look = time.monotonic()
-        # A service that restarts is waited for by the events; one look less is no loss.
-        with suppress(ServerUnreachable, Unavailable):
-            job = client.job(job_id)
+        job = news.job() or job
         yield job
     yield client.job(job_id)

@@ -5,19 +5,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tilewright.cli import stop_reasons
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.following import follow
+from tilewright.cli.news import News
 from tilewright.cli.options import AsJson, JobId, Url
-from tilewright.cli.output import console, print_json, print_json_line, table
+from tilewright.cli.output import console, print_json, print_json_line
 from tilewright.cli.service import open_client, require_success
 from tilewright.contract.jobs import Job, JobState
 
 if TYPE_CHECKING:
     from tilewright.http import Client
 
+WATCH_EPILOG = f"""[bold]Examples[/]  tilewright watch 3  |  tilewright watch 3 --json | jq .type
+
+{stop_reasons.EPILOG}
+"""
+COLUMNS = (
+    Column("id"),
+    Column("state", Kind.WORD),
+    Column("what", Kind.NAME),
+    Column("target", Kind.WORD, rank=3),
+    Column("threads", rank=4),
+    Column("done"),
+    Column("trials", rank=2),
+    Column("created", Kind.WORD, rank=1),
+    Column("reason", Kind.PROSE, once=True),
+)
+
 
 def register(app: typer.Typer) -> None:
     app.command(epilog="[bold]Example[/]  tilewright jobs --state running")(jobs)
-    app.command(epilog="[bold]Examples[/]  tilewright watch 3  |  tilewright watch 3 --json | jq .type")(watch)
+    app.command(epilog=WATCH_EPILOG)(watch)
     app.command(epilog="[bold]Example[/]  tilewright cancel 3")(cancel)
 
 
@@ -33,19 +53,7 @@ def jobs(
     if as_json:
         print_json(found)
         return
-    rows = table(
-        "id",
-        "state",
-        "what",
-        "target",
-        "threads",
-        "workloads",
-        "trials",
-        "created",
-        "reason",
-        numbers=("id",),
-        prose=("reason",),
-    )
+    rows = FittedTable(*COLUMNS)
     for job in found:
         rows.add_row(*_row(job))
     console().print(rows if found else "no jobs; `tilewright submit --help` tells how to make one")
@@ -71,8 +79,12 @@ def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
 
 
 def _print_events(client: "Client", job_id: int) -> Job:
-    for event in client.events(job_id):
-        print_json_line(event)
+    news = News(client, job_id)
+    for event in news:
+        if event is None:
+            news.job()
+        else:
+            print_json_line(event)
     return client.job(job_id)
 
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 from rich.text import Text
 
+from tilewright.cli.column import Column, Kind
 from tilewright.cli.failures import FAILED
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.interrupts import interruptible
 from tilewright.cli.options import AsJson
-from tilewright.cli.output import console, print_json, table
+from tilewright.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from tilewright.doctor import Check
@@ -35,8 +37,10 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _print_table(done: list["Check"]) -> None:
-    rows = table("", "check", "found", "remedy", prose=("found", "remedy"))
+    rows = FittedTable(Column("", Kind.WORD), Column("check", Kind.NAME), Column("found", Kind.PROSE))
     for check in done:
-        sign = Text("ok", style="green") if check.ok else Text("no", style="red")
-        rows.add_row(sign, check.name, check.detail, check.remedy or "")
+        rows.add_row(Text("ok", style="green") if check.ok else Text("no", style="red"), check.name, check.detail)
     console().print(rows)
+    for check in done:
+        if check.remedy:
+            console().print(f"{check.name}: {check.remedy}", soft_wrap=True)

@@ -4,12 +4,25 @@ from typing import Annotated
 
 import typer
 
+from tilewright.cli.column import Column, Kind
+from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.options import AsJson
-from tilewright.cli.output import console, number, print_json, table
+from tilewright.cli.output import console, number, print_json
 from tilewright.contract.workload import Workload
 from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 Convolutions = list[tuple[Workload, int]]
+
+COLUMNS = (
+    Column("workload", Kind.NAME),
+    Column("x"),
+    Column("in", rank=1),
+    Column("out", rank=2),
+    Column("kernel", rank=4),
+    Column("stride", rank=5),
+    Column("groups", rank=3),
+    Column("MMAC"),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -58,8 +71,7 @@ def _print_table(name: str, convolutions: Convolutions) -> None:
     total = sum(count for _, count in convolutions)
     macs = sum(workload.macs * count for workload, count in convolutions)
     title = f"{name}: {len(convolutions)} distinct convolutions of {total}, {macs / 1e9:.2f} GMAC"
-    columns = ("x", "in", "out", "kernel", "stride", "groups", "MMAC")
-    rows = table("workload", *columns, title=title, numbers=columns)
+    rows = FittedTable(*COLUMNS, title=title)
     for workload, occurrences in convolutions:
         rows.add_row(
             workload.name,

@@ -1,11 +1,13 @@
 """Options that several commands share, and what they open."""
 
+import os
 from typing import Annotated
 
 import typer
 
-from tilewright.cli.workload_file import read_workloads
+from tilewright.cli.workload_file import read_workloads, refuse_onnx
 from tilewright.contract.workload import Workload
+from tilewright.errors import InvalidRequest
 from tilewright.workloads.zoo import NETWORKS, network_workloads
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
@@ -43,3 +45,11 @@ def check_choice(file: str | None, network: str | None, batch: int | None) -> No
         raise typer.BadParameter("give either --workload FILE or --network NAME")
     if batch is not None and network is None:
         raise typer.BadParameter("--batch goes with --network; a workload brings its own batch")
+    if network is not None:
+        _check_name(network)
+
+
+def _check_name(network: str) -> None:
+    refuse_onnx(network)
+    if network not in NETWORKS and os.path.isfile(network):
+        raise InvalidRequest(f"{network} is a file, which goes with --workload; --network takes a name")

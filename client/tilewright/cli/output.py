@@ -1,16 +1,16 @@
 """How results reach the terminal."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 
-PLAIN_WIDTH = 160
-"""Width of tables that go into a file or a pipe."""
+PLAIN_WIDTH = 10_000
+"""Of a file or a pipe, which get whole tables, a row a line."""
+
+X_DEFAULT = "x default: times as fast as TVM's default (untuned) schedule; not a comparison with other libraries"
 
 
 def console() -> Console:
@@ -27,15 +27,6 @@ def print_json(value: Any) -> None:
 
 def print_json_line(value: Any) -> None:
     typer.echo(json.dumps(_plain(value), separators=(",", ":"), allow_nan=False))
-
-
-def table(*columns: str, numbers: Iterable[str] = (), prose: Iterable[str] = (), title: str | None = None) -> Table:
-    """A table in which the columns named in `numbers` stand to the right, and those in `prose` give way."""
-    right, wrapped = set(numbers), set(prose)
-    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        result.add_column(column, justify="right" if column in right else "left", no_wrap=column not in wrapped)
-    return result
 
 
 def number(value: float | None, digits: int = 1, unit: str = "") -> str:

@@ -4,14 +4,15 @@ from typing import Annotated
 
 import typer
 
+from tilewright.cli import stop_reasons
 from tilewright.cli.following import follow
+from tilewright.cli.known import known_part
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
 from tilewright.cli.service import open_client, require_success
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS
-from tilewright.requests import job_request
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -20,11 +21,12 @@ tilewright submit --network resnet18 --seconds 10 --wait
 tilewright submit --workload conv.json --trials 200 --threads 2
 
 tilewright networks resnet18 --json | jq '.[0].workloads[0].workload' | tilewright submit -w - --wait --json
+
 """
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=EXAMPLES)(submit)
+    app.command(epilog=EXAMPLES + stop_reasons.EPILOG)(submit)
 
 
 def submit(
@@ -47,7 +49,7 @@ def submit(
     With --wait the exit code is 0 if the job finished and 1 if it failed or was cancelled.
     """
     check_choice(workload, network, batch)
-    request = job_request(
+    request = JobRequest(
         workloads=None if workload is None else read_workloads(workload),
         network=network,
         batch=batch,
@@ -74,7 +76,20 @@ def _send(request: JobRequest, wait: bool, url: str | None, as_json: bool) -> No
 
 
 def _receipt(job: Job, wait: bool) -> str:
+    known = known_part(job)
     if job.state.is_final:
-        return f"job {job.id} has spent this budget already: `tilewright best` shows what it found, more --trials go on"
-    text = f"job {job.id} is {job.state}"
+        is_all = all(each.known_from_job is not None for each in job.workloads)
+        done = f"has nothing to do: {known}" if is_all else "has spent this budget already"
+        return f"job {job.id} {done}; `{_best(job)}` shows what was found, more --trials go on"
+    text = f"job {job.id} is {job.state}" + (f": {known}" if known else "")
     return text if wait else f"{text}; `tilewright watch {job.id}` shows its progress"
+
+
+def _best(job: Job) -> str:
+    """The command that shows what was found, whoever found it."""
+    options = ["tilewright best", f"--network {job.network}" if job.network else "--workload FILE"]
+    if job.network and job.workloads[0].workload.batch != 1:
+        options.append(f"--batch {job.workloads[0].workload.batch}")
+    if job.threads != 1:
+        options.append(f"--threads {job.threads}")
+    return " ".join(options)

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from textwrap import shorten
 from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from tilewright.contract.message import Message, RowId, Sha256
+from tilewright.contract.message import Input, Message, RowId, Sha256
 from tilewright.contract.target import TargetName, Threads
 from tilewright.contract.workload import Batch, Workload
 
@@ -25,7 +26,7 @@ class JobState(StrEnum):
         return self in (JobState.FINISHED, JobState.FAILED, JobState.CANCELLED)
 
 
-class JobRequest(Message):
+class JobRequest(Input):
     """Either `workloads` or `network`; `trials` and `seconds` are budgets for each workload."""
 
     workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)] | None = None
@@ -73,12 +74,24 @@ class WorkloadProgress(Message):
     """Of this job's schedule, or until there is one of its records; known with the first that was measured."""
     best_gmacs: float | None = None
     share_of_peak: float | None = None
-    """Of the schedule, as is the speed-up."""
+    """Of the schedule, as is what follows."""
     speedup_over_default: float | None = None
+    """How many times as fast as TVM's default (untuned) schedule; not a comparison with other libraries."""
     schedule_id: RowId | None = None
     """Known when the attempt has published one, or has found none that is faster than the incumbent."""
     stop_reason: str | None = None
-    """Why the search ended."""
+    """Why the search ended; `known` where none was needed."""
+    known_from_job: RowId | None = None
+    """The job that tuned this for the same target with at least this budget; None where this job does."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {', '.join([self.state, *self._figures()])}>"
+
+    __str__ = __repr__
+
+    def _figures(self) -> list[str]:
+        best = [] if self.best_latency_us is None else [f"best {self.best_latency_us:.1f} us"]
+        return [f"{self.trials} trials", *best]
 
 
 class JobWorkload(WorkloadProgress):
@@ -116,3 +129,15 @@ class Job(Message):
     finished_at: datetime | None = None
     progress: Progress
     workloads: list[JobWorkload]
+
+    def __repr__(self) -> str:
+        reason = [shorten(self.reason, 80, placeholder="...")] if self.reason else []
+        return f"<Job {self.id}: {', '.join([self.state, *self._figures(), *reason])}>"
+
+    __str__ = __repr__
+
+    def _figures(self) -> list[str]:
+        if len(self.workloads) == 1:
+            return [self.workloads[0].name, *self.workloads[0]._figures()]
+        done = f"{self.progress.workloads_done} of {self.progress.workloads} workloads done"
+        return [*filter(None, [self.network]), done, f"{self.progress.trials} trials"]

@@ -1,8 +1,11 @@
 """The base of everything that crosses a process boundary."""
 
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+
+from tilewright.contract.plain import plain
+from tilewright.errors import InvalidRequest
 
 
 class Message(BaseModel):
@@ -11,6 +14,23 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Input(Message):
+    """What users write. It takes numbers and arrays of NumPy, and says what is wrong with a field as InvalidRequest."""
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**plain(fields))
+        except ValidationError as error:
+            raise InvalidRequest.from_validation(error, type(self)) from error
+
+    # Else pydantic would come through here for an Input inside another, whose error then had no path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        kind = type(self).__name__
+        raise InvalidRequest(f"a {kind} does not change: make another, {kind}(**{{**it.model_dump(), {name!r}: ...}})")
+
+
 RowId = Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]
 Latency = Annotated[float, Field(gt=0, le=1e12)]

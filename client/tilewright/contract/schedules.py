@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt
 
 from tilewright.contract.candidates import CandidateFields
-from tilewright.contract.message import Latency, Message, RowId, Sha256
+from tilewright.contract.message import Input, Latency, Message, RowId, Sha256
 from tilewright.contract.records import Provenance
 from tilewright.contract.target import Isa, Target, Threads
 from tilewright.contract.workload import Workload
@@ -63,11 +63,18 @@ class Schedule(CandidateFields):
     default_latency_us: Latency | None
     """TVM's default schedule of the same workload, measured in the same run."""
     speedup_over_default: float | None
+    """How many times as fast as `default_latency_us`; not a comparison with other libraries."""
     verification: Verification
     proof: InstructionCount | None = None
     """None for schedules that were published before instructions were counted."""
     provenance: Provenance
     published_at: datetime
+
+    def __repr__(self) -> str:
+        measured = f"{self.latency_us:.1f} us on {self.provenance.host_class}"
+        return f"<{type(self).__name__} {self.id}: {self.name}, {self.target}, {measured}>"
+
+    __str__ = __repr__
 
 
 class ScheduleDetail(Schedule):
@@ -76,7 +83,7 @@ class ScheduleDetail(Schedule):
     script: str
 
 
-class Lookup(Message):
+class Lookup(Input):
     """Many workloads in one question. Without `isa` or `host_class`, the fastest of all is the answer."""
 
     workloads: Annotated[list[Workload], Field(min_length=1, max_length=1000)]

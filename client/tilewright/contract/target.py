@@ -35,3 +35,6 @@ class Target(Message):
 
     isa: Isa
     threads: Threads = 1
+
+    def __str__(self) -> str:
+        return f"{self.isa}, {self.threads} thread{'s' if self.threads > 1 else ''}"

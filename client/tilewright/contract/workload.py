@@ -9,13 +9,15 @@ Scales and zero points are given when a kernel is used: they do not change the s
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cached_property
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
+from pydantic_core import PydanticKnownError
 
-from tilewright.contract.message import Message
+from tilewright.contract.message import Input
 
 MAX_TENSOR_BYTES = 2**31
 MAX_MACS = 2**42
@@ -28,6 +30,38 @@ Extent = Annotated[StrictInt, Field(ge=1, le=16384)]
 Step = Annotated[StrictInt, Field(ge=1, le=256)]
 Border = Annotated[StrictInt, Field(ge=0, le=1024)]
 
+
+def _repeat(count: int, least: int, most: int) -> Callable[[Any], Any]:
+    """One number stands for `count` equal ones."""
+
+    def repeat(value: Any) -> Any:
+        if type(value) is not int:
+            return value
+        if value < least:
+            raise PydanticKnownError("greater_than_equal", {"ge": least})
+        if value > most:
+            raise PydanticKnownError("less_than_equal", {"le": most})
+        return (value,) * count
+
+    return repeat
+
+
+def _one_or_all(names: str, least: int, most: int) -> dict[str, Any]:
+    """The schema, of answers as well: with two schemas a workload would have two names in the API document."""
+    number, count = {"type": "integer", "minimum": least, "maximum": most}, len(names.split(", "))
+    numbers = {"type": "array", "prefixItems": [number] * count, "minItems": count, "maxItems": count}
+    return {"anyOf": [number, numbers], "description": names}
+
+
+Pair = Annotated[
+    tuple[Step, Step], BeforeValidator(_repeat(2, 1, 256)), WithJsonSchema(_one_or_all("height, width", 1, 256))
+]
+Borders = Annotated[
+    tuple[Border, Border, Border, Border],
+    BeforeValidator(_repeat(4, 0, 1024)),
+    WithJsonSchema(_one_or_all("top, left, bottom, right", 0, 1024)),
+]
+
 CHANNEL_BLOCK = 16
 """Channels that stand side by side in NCHW16c."""
 
@@ -35,18 +69,21 @@ SHORT_DTYPE = {"uint8": "u8", "int8": "s8", "int32": "s32", "float32": "f32"}
 BYTES = {"uint8": 1, "int8": 1, "int32": 4, "float32": 4}
 
 
-class Workload(Message):
-    """What to compute. Pairs are (height, width); `padding` is top, left, bottom, right."""
+class Workload(Input):
+    """What to compute. Pairs are (height, width); `padding` is top, left, bottom, right.
+
+    One number stands for equal ones: `kernel_size=3` is (3, 3), and `padding=1` is 1 on all sides.
+    """
 
     batch: Batch
     in_channels: Channels
     height: Extent
     width: Extent
     out_channels: Channels
-    kernel_size: tuple[Step, Step]
-    stride: tuple[Step, Step] = (1, 1)
-    padding: tuple[Border, Border, Border, Border] = (0, 0, 0, 0)
-    dilation: tuple[Step, Step] = (1, 1)
+    kernel_size: Pair
+    stride: Pair = (1, 1)
+    padding: Borders = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
     groups: Channels = 1
     data_dtype: Literal["uint8", "int8"] = "uint8"
     weight_dtype: Literal["int8"] = "int8"
@@ -165,6 +202,11 @@ class Workload(Message):
     def weight_shape(self) -> tuple[int, int, int, int]:
         """OIHW, as ONNX and PyTorch store it."""
         return self.out_channels, self.in_channels // self.groups, *self.kernel_size
+
+    def __repr__(self) -> str:
+        return f"<Workload {self.name}>"
+
+    __str__ = __repr__
 
     @property
     def canonical_json(self) -> str:

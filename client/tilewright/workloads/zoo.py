@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from pydantic import ValidationError
-
 from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest, UnknownNetwork
 
@@ -23,8 +21,8 @@ def network_workloads(name: str, batch: int = 1) -> list[tuple[Workload, int]]:
     tape = _Tape(batch)
     try:
         _ARCHITECTURES[name](tape, _Image(channels=3, size=224))
-    except ValidationError as error:
-        reason = InvalidRequest.from_validation(error).detail
+    except InvalidRequest as error:
+        reason = error.detail
         raise InvalidRequest(f"batch {batch} of {name}: {reason}", [{"field": "batch", "message": reason}]) from error
     return list(Counter(tape.convolutions).items())
 

@@ -14,7 +14,8 @@ from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
 from tilewright_service.store.instant import now
-from tilewright_service.store.queue import Claim, OpenAttempt, claim_next, count_queued, explain_waiting, open_attempts
+from tilewright_service.store.queue import Claim, OpenAttempt, claim_next, count_queued, open_attempts
+from tilewright_service.store.waiting import Capacity
 
 PERIOD_SECONDS = 1.0
 STRAY_SECONDS = 5.0
@@ -41,6 +42,7 @@ class Reconciler:
         self._server_id = server_id
         self._url = url
         self._clock = clock
+        self._capacity: Capacity | None = None
         self._strays: dict[AttemptKey, float] = {}
         self._wake = threading.Event()
         self._stopping = False
@@ -62,6 +64,10 @@ class Reconciler:
             self._end(attempt, "the service was stopped", is_blameless=True)
             self._engine.kill(_key(attempt))
 
+    def capacity(self) -> Capacity | None:
+        """What was left of the workers after the last round; None when nothing waits for them."""
+        return self._capacity
+
     def reconcile(self) -> None:
         """One round."""
         engine_state = self._engine.list()
@@ -73,6 +79,8 @@ class Reconciler:
         self._kill_strays(engine_state, attempts)
         if queued or engine_state.ended:
             self._launch_all()
+        else:
+            self._capacity = None
 
     def _run(self) -> None:
         while not self._stopping:
@@ -81,6 +89,7 @@ class Reconciler:
             except Exception as error:
                 # Whatever it was - a full disk, a busy database - the next round starts from the truth again.
                 log.error("round_failed", error=repr(error))
+                self._capacity = None
                 self._wake.wait(PERIOD_SECONDS)
             self._wake.wait(PERIOD_SECONDS)
             self._wake.clear()
@@ -130,14 +139,10 @@ class Reconciler:
         workers = self._engine.capacity()
         cores = max((worker.cores for worker in workers), default=0)
         free = sorted(worker.cores for worker in workers if worker.running is None)
-        with self._database.writing() as session:
-            explain_waiting(session, cores, _shortage(cores))
-        while free:
-            claim = self._claim(cores, free[-1])
-            if claim is None:
-                return
+        while free and (claim := self._claim(cores, free[-1])) is not None:
             free.remove(min(each for each in free if each >= claim.threads))
             self._launch(claim)
+        self._capacity = Capacity(cores, max(free, default=0))
 
     def _claim(self, cores: int, free_cores: int) -> Claim | None:
         with self._database.writing() as session:
@@ -161,9 +166,3 @@ def _key(attempt: OpenAttempt) -> AttemptKey:
 
 def _reason(end: AttemptEnd) -> str:
     return end.reason or "the attempt ended without a result"
-
-
-def _shortage(cores: int) -> str:
-    if cores == 0:
-        return "no worker has joined yet"
-    return f"it asks for more threads than the {cores} cores of the largest worker"

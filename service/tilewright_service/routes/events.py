@@ -9,11 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from tilewright.contract.events import AnyEvent
+from tilewright.contract.jobs import JobState
 from tilewright.errors import Unavailable
 from tilewright_service.dependencies import MAX_ID, Database, JobId
 from tilewright_service.openapi import EVENT_STREAM
 from tilewright_service.store.events import events_after, has_events_after
-from tilewright_service.store.jobs import get_job, job_row
+from tilewright_service.store.jobs import job_row
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -74,7 +75,7 @@ def _news(database: Database, job_id: int, last_id: int) -> tuple[list[AnyEvent]
         events = events_after(session, job_id, last_id)
         if events:
             return events, events[-1].is_final
-        return events, get_job(session, job_id).state.is_final
+        return events, JobState(job_row(session, job_id).state).is_final
 
 
 def _render(event: AnyEvent) -> str:

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from tilewright.contract.jobs import Job, JobRequest, JobState
 from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
-from tilewright_service.dependencies import Dispatching, JobId, PageQuery, Paging, Reading, Writing
+from tilewright_service.dependencies import Capacity, Dispatching, JobId, PageQuery, Paging, Reading, Writing
 from tilewright_service.pages import document_page, next_page
 from tilewright_service.store import endings
 from tilewright_service.store import jobs as store
@@ -25,32 +25,38 @@ class JobQuery(PageQuery):
 
 @router.post("", status_code=201, dependencies=[Dispatching], responses={200: {"model": Job}})
 def submit_job(
-    request: SubmittedJob, response: Response, session: Writing, idempotency_key: IdempotencyKey = None
+    request: SubmittedJob,
+    response: Response,
+    session: Writing,
+    capacity: Capacity,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
-    """201 with a new job; 200 with one that is open, or has spent this budget already, for the same workloads."""
+    """201 with a new job that has something to do. 200 with one that is open, or has spent this budget already, for the
+    same workloads; and with a new one that is finished, where jobs before it have tuned all of its workloads.
+    """
     submission = submit(session, request, idempotency_key)
-    response.status_code = 201 if submission.is_new else 200
+    response.status_code = 201 if submission.adds_work else 200
     response.headers["Location"] = f"/v1/jobs/{submission.job_id}"
-    return store.get_job(session, submission.job_id)
+    return store.get_job(session, submission.job_id, capacity)
 
 
 @router.get("")
-def list_jobs(query: Annotated[JobQuery, Query()], session: Reading) -> Page[Job]:
+def list_jobs(query: Annotated[JobQuery, Query()], session: Reading, capacity: Capacity) -> Page[Job]:
     """Newest first."""
-    jobs = store.job_page(session, query.state, query.cursor, query.limit)
+    jobs = store.job_page(session, query.state, query.cursor, query.limit, capacity)
     return Page(items=jobs, next=next_page("/v1/jobs", query, [job.id for job in jobs]))
 
 
 @router.get("/{job_id}")
-def get_job(job_id: JobId, session: Reading) -> Job:
-    return store.get_job(session, job_id)
+def get_job(job_id: JobId, session: Reading, capacity: Capacity) -> Job:
+    return store.get_job(session, job_id, capacity)
 
 
 @router.post("/{job_id}/cancel", dependencies=[Dispatching])
-def cancel_job(job_id: JobId, session: Writing) -> Job:
+def cancel_job(job_id: JobId, session: Writing, capacity: Capacity) -> Job:
     """A running job ends within seconds, and keeps its records. To cancel a job that has ended changes nothing."""
     endings.cancel_job(session, job_id)
-    return store.get_job(session, job_id)
+    return store.get_job(session, job_id, capacity)
 
 
 @router.get("/{job_id}/records", response_model=Page[Record])

@@ -22,7 +22,7 @@ from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest
 from tilewright_service.store.authority import check_authority, lock_attempt, require_authority
 from tilewright_service.store.endings import close_attempt, end_job, requeue
-from tilewright_service.store.events import tell, tell_workload
+from tilewright_service.store.events import tell, tell_workloads
 from tilewright_service.store.hosts import keep_host
 from tilewright_service.store.instant import now
 from tilewright_service.store.jobs import job_workload_row
@@ -69,7 +69,7 @@ def conclude_workload(session: Session, key: AttemptKey, outcome: WorkloadOutcom
     row.schedule_id = _check_schedule(session, outcome) or row.schedule_id
     session.flush()
     if not is_repeated:
-        tell_workload(session, key.job_id, outcome.workload_id, WorkloadDoneEvent)
+        tell_workloads(session, key.job_id, [outcome.workload_id], WorkloadDoneEvent)
 
 
 def report_result(session: Session, key: AttemptKey, report: Report) -> None:
@@ -113,7 +113,7 @@ def _note_workload(session: Session, job_id: int, workload_id: str) -> None:
     if row.state == WorkloadState.QUEUED:
         row.state = WorkloadState.RUNNING
         session.flush()
-        tell_workload(session, job_id, workload_id, WorkloadStartedEvent)
+        tell_workloads(session, job_id, [workload_id], WorkloadStartedEvent)
 
 
 def _check_schedule(session: Session, outcome: WorkloadOutcome) -> int | None:

@@ -1,16 +1,17 @@
 """What happened to a job, in order."""
 
 import json
+from collections.abc import Sequence
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.events import AnyEvent, EventFields, event_class, kind_of
 from tilewright.contract.jobs import WorkloadProgress
 from tilewright.contract.message import Message
 from tilewright_service.store.instant import now
-from tilewright_service.store.jobs import job_workload
+from tilewright_service.store.jobs import job_workloads
 from tilewright_service.store.tables import EventRow
 
 Data = TypeVar("Data", bound=Message)
@@ -18,13 +19,16 @@ Data = TypeVar("Data", bound=Message)
 
 def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
     """Add an event to the story of a job."""
-    session.add(EventRow(job_id=job_id, type=kind_of(event), data=data.model_dump_json(), created_at=now()))
+    session.add(EventRow(**_values(job_id, event, data)))
 
 
-def tell_workload(session: Session, job_id: int, workload_id: str, event: type[EventFields[WorkloadProgress]]) -> None:
-    """With all that is known of one workload of the job."""
-    known = job_workload(session, job_id, workload_id)
-    tell(session, job_id, event, WorkloadProgress(**known.model_dump(exclude={"workload"})))
+def tell_workloads(
+    session: Session, job_id: int, workload_ids: Sequence[str], event: type[EventFields[WorkloadProgress]]
+) -> None:
+    """One event for each of these workloads of the job, with all that is known of it."""
+    known = job_workloads(session, job_id, workload_ids)
+    progress = [WorkloadProgress(**each.model_dump(exclude={"workload"})) for each in known]
+    session.execute(insert(EventRow), [_values(job_id, event, each) for each in progress])
 
 
 def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:
@@ -38,6 +42,10 @@ def has_events_after(session: Session, job_id: int, last_id: int) -> bool:
     """In microseconds."""
     found = select(EventRow.id).where(EventRow.job_id == job_id, EventRow.id > last_id).limit(1)
     return session.scalar(found) is not None
+
+
+def _values(job_id: int, event: type[EventFields[Data]], data: Data) -> dict[str, object]:
+    return {"job_id": job_id, "type": kind_of(event), "data": data.model_dump_json(), "created_at": now()}
 
 
 def _event(row: EventRow) -> AnyEvent:

@@ -10,21 +10,24 @@ from tilewright.contract.jobs import Job, JobState, JobWorkload, Progress, Workl
 from tilewright.errors import InvalidRequest, NotFound
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
+from tilewright_service.store.waiting import Capacity, explain_waiting
 from tilewright_service.store.workloads import gmacs, parse_workload
 
 
-def get_job(session: Session, job_id: int) -> Job:
-    return _as_jobs(session, [job_row(session, job_id)])[0]
+def get_job(session: Session, job_id: int, capacity: Capacity | None) -> Job:
+    return _as_jobs(session, [job_row(session, job_id)], capacity)[0]
 
 
-def job_page(session: Session, state: JobState | None, before_id: int | None, limit: int) -> list[Job]:
+def job_page(
+    session: Session, state: JobState | None, before_id: int | None, limit: int, capacity: Capacity | None
+) -> list[Job]:
     """Newest first."""
     question = select(JobRow).order_by(JobRow.id.desc()).limit(limit)
     if state is not None:
         question = question.where(JobRow.state == state)
     if before_id is not None:
         question = question.where(JobRow.id < before_id)
-    return _as_jobs(session, session.scalars(question).all())
+    return _as_jobs(session, session.scalars(question).all(), capacity)
 
 
 def count_jobs(session: Session) -> dict[JobState, int]:
@@ -40,9 +43,10 @@ def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
     return row
 
 
-def job_workload(session: Session, job_id: int, workload_id: str) -> JobWorkload:
-    question = _select_workloads([job_id]).where(JobWorkloadRow.workload_id == workload_id)
-    return _as_job_workload(*session.execute(question).one())
+def job_workloads(session: Session, job_id: int, workload_ids: Sequence[str]) -> list[JobWorkload]:
+    """Some of a job, in its order."""
+    question = _select_workloads([job_id]).where(JobWorkloadRow.workload_id.in_(workload_ids))
+    return [_as_job_workload(*row) for row in session.execute(question)]
 
 
 def job_workload_row(session: Session, job_id: int, workload_id: str) -> JobWorkloadRow:
@@ -53,11 +57,12 @@ def job_workload_row(session: Session, job_id: int, workload_id: str) -> JobWork
     return row
 
 
-def _as_jobs(session: Session, jobs: Sequence[JobRow]) -> list[Job]:
+def _as_jobs(session: Session, jobs: Sequence[JobRow], capacity: Capacity | None) -> list[Job]:
     workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}
     for row in session.execute(_select_workloads(list(workloads))):
         workloads[row.JobWorkloadRow.job_id].append(_as_job_workload(*row))
-    return [_as_job(job, workloads[job.id]) for job in jobs]
+    waiting = explain_waiting(session, jobs, capacity)
+    return [_as_job(job, waiting.get(job.id, job.reason), workloads[job.id]) for job in jobs]
 
 
 def _select_workloads(job_ids: list[int]) -> Select[Any, Any, Any, Any, Any]:
@@ -76,11 +81,11 @@ def _select_workloads(job_ids: list[int]) -> Select[Any, Any, Any, Any, Any]:
     )
 
 
-def _as_job(row: JobRow, workloads: list[JobWorkload]) -> Job:
+def _as_job(row: JobRow, reason: str | None, workloads: list[JobWorkload]) -> Job:
     return Job(
         id=row.id,
         state=JobState(row.state),
-        reason=row.reason,
+        reason=reason,
         network=row.network,
         target=row.target,
         threads=row.threads,
@@ -143,4 +148,5 @@ def _as_job_workload(
         speedup_over_default=speedup_over_default,
         schedule_id=row.schedule_id,
         stop_reason=row.stop_reason,
+        known_from_job=row.known_from_job,
     )

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
 from tilewright_service.store.authority import new_token, token_digest
 from tilewright_service.store.instant import now
+from tilewright_service.store.known import settle_known
 from tilewright_service.store.tables import AttemptRow, JobRow
 
-WAITS = "it waits: "
+KNOWN_AT_ONCE = 32
+"""So many jobs of which nothing is left end in one transaction, for which others have to wait; more in the next."""
 
 
 @dataclass(frozen=True)
@@ -34,44 +36,22 @@ class OpenAttempt:
 
 
 def claim_next(session: Session, cores: int, free_cores: int, server_id: str, launch_seconds: float) -> Claim | None:
-    """Take the next job by priority, then age.
+    """Take the next job by priority, then age. One that is known by now, all of it, finishes here.
 
     Jobs for more than `cores` are passed over; the next one waits for `free_cores` rather than being overtaken.
     """
-    job = session.scalar(
-        select(JobRow)
-        .where(JobRow.state == JobState.QUEUED, JobRow.threads <= cores)
-        .order_by(JobRow.priority.desc(), JobRow.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    if job is None or job.threads > free_cores:
-        return None
-    job.state = JobState.RUNNING
-    job.reason = None
-    job.attempt += 1
-    token = new_token()
-    session.add(_attempt(job, token, server_id, launch_seconds))
-    return Claim(job.id, job.attempt, token, job.threads)
+    for _ in range(KNOWN_AT_ONCE):
+        job = _next_job(session, cores)
+        if job is None or job.threads > free_cores:
+            return None
+        settle_known(session, job)
+        if job.state == JobState.QUEUED:
+            return _claim(session, job, server_id, launch_seconds)
+    return None
 
 
 def count_queued(session: Session) -> int:
     return session.scalar(select(func.count()).where(JobRow.state == JobState.QUEUED)) or 0
-
-
-def explain_waiting(session: Session, cores: int, reason: str) -> None:
-    """Jobs for more than `cores` wait, and say why; others do not say so any more."""
-    queued = update(JobRow).where(JobRow.state == JobState.QUEUED)
-    session.execute(
-        queued.where(JobRow.threads <= cores, JobRow.reason.startswith(WAITS)).values(reason=None),
-        execution_options={"synchronize_session": False},
-    )
-    session.execute(
-        queued.where(JobRow.threads > cores, JobRow.reason.is_distinct_from(WAITS + reason)).values(
-            reason=WAITS + reason
-        ),
-        execution_options={"synchronize_session": False},
-    )
 
 
 def open_attempts(session: Session) -> list[OpenAttempt]:
@@ -87,6 +67,25 @@ def open_attempts(session: Session) -> list[OpenAttempt]:
         .where(AttemptRow.is_open)
     )
     return [OpenAttempt(*row) for row in rows]
+
+
+def _next_job(session: Session, cores: int) -> JobRow | None:
+    return session.scalar(
+        select(JobRow)
+        .where(JobRow.state == JobState.QUEUED, JobRow.threads <= cores)
+        .order_by(JobRow.priority.desc(), JobRow.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _claim(session: Session, job: JobRow, server_id: str, launch_seconds: float) -> Claim:
+    job.state = JobState.RUNNING
+    job.reason = None
+    job.attempt += 1
+    token = new_token()
+    session.add(_attempt(job, token, server_id, launch_seconds))
+    return Claim(job.id, job.attempt, token, job.threads)
 
 
 def _attempt(job: JobRow, token: str, server_id: str, launch_seconds: float) -> AttemptRow:

@@ -15,7 +15,7 @@ from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest
 from tilewright_service.documents import Document, document_of, join, pick, with_fields
 from tilewright_service.store.authority import lock_attempt, require_authority
-from tilewright_service.store.events import tell_workload
+from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.jobs import job_workload_row
 from tilewright_service.store.neighbours import neighbours
 from tilewright_service.store.schedules import current_schedule
@@ -117,4 +117,4 @@ def _count(session: Session, job_id: int, workload_id: str, records: list[Record
     latencies = [record.latency_us for record in records if record.latency_us is not None]
     row.best_latency_us = min([*latencies, *([row.best_latency_us] if row.best_latency_us else [])], default=None)
     session.flush()
-    tell_workload(session, job_id, workload_id, ProgressEvent)
+    tell_workloads(session, job_id, [workload_id], ProgressEvent)

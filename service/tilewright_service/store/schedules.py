@@ -15,7 +15,7 @@ from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest, NotFound, ScheduleChanged
 from tilewright_service.documents import Document, document_of
 from tilewright_service.store.authority import require_authority
-from tilewright_service.store.events import tell_workload
+from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.instant import now
 from tilewright_service.store.jobs import job_workload_row
 from tilewright_service.store.tables import ScheduleRow, WorkloadRow
@@ -35,7 +35,7 @@ def publish(session: Session, key: AttemptKey, publication: Publication) -> Sche
     schedule = _insert(session, key, publication)
     workload.schedule_id = schedule.id
     session.flush()
-    tell_workload(session, job.id, publication.workload_id, ScheduleEvent)
+    tell_workloads(session, job.id, [publication.workload_id], ScheduleEvent)
     return schedule
 
 

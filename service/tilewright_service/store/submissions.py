@@ -15,6 +15,7 @@ from tilewright.errors import IdempotencyConflict
 from tilewright.workloads.zoo import network_workloads
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
+from tilewright_service.store.known import settle_known
 from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow
 from tilewright_service.store.upsert import insert
 from tilewright_service.store.workloads import keep_workloads
@@ -22,11 +23,14 @@ from tilewright_service.store.workloads import keep_workloads
 
 class Submission(NamedTuple):
     job_id: int
-    is_new: bool
+    adds_work: bool
 
 
 def submit(session: Session, request: JobRequest, idempotency_key: str | None = None) -> Submission:
-    """The job that does what is asked: a new one, or one that is open or finished with at least this budget."""
+    """The job that does what is asked: one that is open or finished with at least this budget, or a new one.
+
+    Of a new one only that is left to do which no job has done.
+    """
     if idempotency_key is None:
         return _find_or_create(session, request)
     digest = _digest(request.model_dump_json())
@@ -43,7 +47,7 @@ def submit(session: Session, request: JobRequest, idempotency_key: str | None = 
         return submission
     if known.request_sha256 != digest:
         raise IdempotencyConflict(f"the Idempotency-Key {idempotency_key!r} came with another request before")
-    return Submission(known.job_id, is_new=False)
+    return Submission(known.job_id, adds_work=False)
 
 
 def _find_or_create(session: Session, request: JobRequest) -> Submission:
@@ -52,8 +56,10 @@ def _find_or_create(session: Session, request: JobRequest) -> Submission:
     job = _find(session, request, digest)
     if job is not None:
         job.priority = max(job.priority, request.priority)
-        return Submission(job.id, is_new=False)
-    return Submission(_create(session, request, digest, workloads), is_new=True)
+        return Submission(job.id, adds_work=False)
+    job = _create(session, request, digest, workloads)
+    settle_known(session, job)
+    return Submission(job.id, adds_work=job.state == JobState.QUEUED)
 
 
 def _workloads(request: JobRequest) -> list[tuple[Workload, int]]:
@@ -86,7 +92,7 @@ def _find(session: Session, request: JobRequest, digest: str) -> JobRow | None:
     )
 
 
-def _create(session: Session, request: JobRequest, digest: str, workloads: list[tuple[Workload, int]]) -> int:
+def _create(session: Session, request: JobRequest, digest: str, workloads: list[tuple[Workload, int]]) -> JobRow:
     job = JobRow(
         request_sha256=digest,
         state=JobState.QUEUED,
@@ -101,19 +107,20 @@ def _create(session: Session, request: JobRequest, digest: str, workloads: list[
     session.add(job)
     keep_workloads(session, [workload for workload, _ in workloads])
     session.flush()
-    session.add_all(
-        JobWorkloadRow(
-            job_id=job.id,
-            workload_id=workload.id,
-            position=position,
-            occurrences=occurrences,
-            state=WorkloadState.QUEUED,
-        )
+    rows = [
+        {
+            "job_id": job.id,
+            "workload_id": workload.id,
+            "position": position,
+            "occurrences": occurrences,
+            "state": WorkloadState.QUEUED,
+        }
         for position, (workload, occurrences) in enumerate(workloads)
-    )
+    ]
+    session.execute(insert(session, JobWorkloadRow), rows)
     tell(session, job.id, QueuedEvent, QueuedData(workloads=len(workloads)))
     session.flush()
-    return job.id
+    return job
 
 
 def _digest(text: str) -> str:

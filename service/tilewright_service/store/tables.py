@@ -62,6 +62,15 @@ class JobRow(Table):
 
 class JobWorkloadRow(Table):
     __tablename__ = "job_workloads"
+    __table_args__ = (
+        Index(
+            "ix_job_workloads_tuned",
+            "workload_id",
+            "job_id",
+            sqlite_where=text("schedule_id IS NOT NULL AND seconds IS NOT NULL"),
+            postgresql_where=text("schedule_id IS NOT NULL AND seconds IS NOT NULL"),
+        ),
+    )
 
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     workload_id: Mapped[str] = mapped_column(ForeignKey("workloads.id"), primary_key=True)
@@ -71,9 +80,11 @@ class JobWorkloadRow(Table):
     trials: Mapped[int] = mapped_column(default=0)
     failed_trials: Mapped[int] = mapped_column(default=0)
     seconds: Mapped[float | None] = mapped_column(Double)
+    """Null unless the search ended by itself."""
     best_latency_us: Mapped[float | None] = mapped_column(Double)
     schedule_id: Mapped[int | None] = mapped_column(ForeignKey("schedules.id"))
     stop_reason: Mapped[str | None] = mapped_column(String(200))
+    known_from_job: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
 
 
 class AttemptRow(Table):

@@ -1,0 +1,124 @@
+"""What is seen of a job while it goes on: the real command against the real service, the attempt played by the test."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tilewright.contract.attempts import Finished, Start
+from tilewright_service.store.tables import JobRow
+
+from ..screen import COMMAND, CONTROL, Screen, environment
+from ..service.in_thread import ServiceInThread, serving
+from .tuned_service import HOST, send_trials, tune
+
+ROWS = 24
+UP = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
+"""How far the cursor goes back to draw the next frame over the last one."""
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ServiceInThread]:
+    with serving(tmp_path) as service:
+        yield service
+
+
+@contextmanager
+def watching(service: ServiceInThread, job_id: int) -> Iterator[Screen]:
+    with Screen("watch", job_id, rows=ROWS, variables={"TILEWRIGHT_URL": service.url, "NO_COLOR": "1"}) as screen:
+        yield screen
+
+
+@contextmanager
+def piped(service: ServiceInThread, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    command = (*COMMAND, *arguments)
+    variables = environment(TILEWRIGHT_URL=service.url, PYTHONUNBUFFERED="1")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables) as process:
+        yield process
+        process.kill()
+
+
+def give_reason(service: ServiceInThread, job_id: int, reason: str) -> None:
+    """As the dispatcher does: without an event."""
+    with service.database.writing() as session:
+        session.get_one(JobRow, job_id).reason = reason
+
+
+@pytest.mark.parametrize("network", ["resnet50", "mobilenet_v2"])
+def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end_all(
+    service: ServiceInThread, network: str
+) -> None:
+    job = service.http.post("/v1/jobs", json={"network": network}).json()
+    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+        screen.wait_for("running")
+        for index, each in enumerate(job["workloads"]):
+            tune(attempt, each["workload_id"], index)
+            if index in (3, 15):
+                screen.wait_for(f"{index + 1} of {len(job['workloads'])} workloads")
+        attempt.report_result(Finished())
+        assert screen.end() == 0
+    assert re.search(r"and \d+ more, \d+ of them done; the table at the end shows all", screen.shown)
+    assert max(len(each) // len("\x1b[1A\x1b[2K") for each in UP.findall(screen.text)) < ROWS
+    last_frame = CONTROL.sub("", UP.split(screen.text)[-1])
+    assert len(re.findall(r"^n1_", last_frame, re.MULTILINE)) == len(job["workloads"])
+
+
+def test_progress_moves_within_a_workload(service: ServiceInThread) -> None:
+    job = service.submit(trials=40)
+    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+        for trials in (10, 20, 30):
+            send_trials(attempt, job["workloads"][0]["workload_id"], range(trials))
+            screen.wait_for(f"0 of 1 workloads, {trials} of 40 trials, time left at most ")
+        tune(attempt, job["workloads"][0]["workload_id"], 30)
+        attempt.report_result(Finished())
+        assert screen.end() == 0
+    bars = {trials: bar.count("━") for bar, trials in re.findall(r"(.*) 0 of 1 workloads, (.0) of", screen.shown)}
+    assert 0 < bars["10"] < bars["20"] < bars["30"]
+    assert "1 of 1 workloads, 41 trials" in screen.shown
+
+
+def test_a_terminal_says_in_its_headline_what_is_waited_for(service: ServiceInThread) -> None:
+    job = service.submit()
+    with watching(service, job["id"]) as screen:
+        screen.wait_for("queued")
+        screen.wait_for("queued: it waits for a worker to take it", seconds=8)
+        give_reason(service, job["id"], "it waits: 2 jobs are before it")
+        screen.wait_for("queued: it waits: 2 jobs are before it", seconds=8)
+
+
+def test_a_pipe_gets_a_line_when_what_is_waited_for_changes_and_none_when_it_does_not(service: ServiceInThread) -> None:
+    job = service.submit()
+    with piped(service, "watch", str(job["id"])) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        give_reason(service, job["id"], "it waits: 2 jobs are before it")
+        lines.append(process.stdout.readline())
+        time.sleep(5)
+        service.http.post(f"/v1/jobs/{job['id']}/cancel").raise_for_status()
+        lines += process.stdout.read().splitlines(keepends=True)
+        assert process.wait() == 1
+    assert lines == [
+        "job 1: 1 workload for auto on 1 thread, queued\n",
+        "job 1, queued: it waits for a worker to take it\n",
+        "job 1, queued: it waits: 2 jobs are before it\n",
+        "job 1: 1 workload for auto on 1 thread, cancelled\n",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [("watch", "1"), ("watch", "1", "--json")], ids=" ".join)
+def test_a_service_that_has_gone_away_is_missed_after_some_seconds(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with ExitStack() as watched:
+        with serving(tmp_path) as service:
+            service.submit()
+            process = watched.enter_context(piped(service, *arguments))
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+        gone = time.monotonic()
+        notice = process.stderr.readline()
+    assert notice == f"the service at {service.url} does not answer; it is waited for, 60 s at most\n"
+    assert 1 < time.monotonic() - gone < 15

@@ -1,0 +1,257 @@
+"""What one job has tuned costs the next one nothing, workload by workload."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from tilewright.attempt_client import AttemptClient
+from tilewright.contract.attempts import Failed, Finished, Interrupted, RecordBatch, Report, Start, WorkloadOutcome
+from tilewright.contract.workload import Workload
+
+from .in_thread import ServiceInThread
+from .running import workload
+from .stand_in import HOST, invented_publication, invented_record
+from .test_events import read
+
+START = Start(host=HOST)
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """What was sent to the database, by whoever."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def ask(service: ServiceInThread, *heights: int, **options: Any) -> tuple[int, dict[str, Any]]:
+    """The status of the answer, and the job."""
+    body = {"workloads": [workload(height) for height in heights], "trials": 10, **options}
+    answer = service.http.post("/v1/jobs", json=body)
+    return answer.status_code, answer.raise_for_status().json()
+
+
+def conclude(attempt: AttemptClient, height: int, stop_reason: str = "trials", latency_us: float = 90.0) -> int:
+    """What an attempt says at the end of a search; the id of the schedule."""
+    order, workload_id = attempt.order, id_of(height)
+    publication = invented_publication(order.job_id, order.attempt, workload_id, latency_us=latency_us)
+    target = publication.target.model_copy(update={"threads": order.threads})
+    schedule = attempt.publish(publication.model_copy(update={"target": target}))
+    attempt.report_outcome(
+        WorkloadOutcome(workload_id=workload_id, stop_reason=stop_reason, seconds=1.0, schedule_id=schedule.id)
+    )
+    return schedule.id
+
+
+def tune(service: ServiceInThread, *heights: int, stop_reason: str = "trials", **options: Any) -> int:
+    """A job that has tuned these; its id."""
+    _, job = ask(service, *heights, **options)
+    with service.begin_attempt(START) as attempt:
+        assert attempt.order.job_id == job["id"]
+        for height in heights:
+            conclude(attempt, height, stop_reason)
+        attempt.report_result(Finished())
+    return int(job["id"])
+
+
+def id_of(height: int) -> str:
+    return Workload(**workload(height)).id
+
+
+def sources(job: dict[str, Any]) -> list[int | None]:
+    return [each["known_from_job"] for each in job["workloads"]]
+
+
+def states(job: dict[str, Any]) -> list[str]:
+    return [each["state"] for each in job["workloads"]]
+
+
+def heights_to_tune(attempt: AttemptClient) -> list[int]:
+    return [each.workload.height for each in attempt.start(START).workloads]
+
+
+def test_one_layer_of_a_tuned_list_is_known_at_once(service: ServiceInThread) -> None:
+    tuned = tune(service, 8, 9)
+    status, job = ask(service, 9)
+    assert (status, job["state"], job["attempt"]) == (200, "finished", 0)
+    assert job["id"] != tuned
+    [layer] = job["workloads"]
+    assert (layer["state"], layer["stop_reason"], layer["trials"], layer["seconds"]) == ("done", "known", 0, None)
+    assert (layer["known_from_job"], layer["best_latency_us"], layer["speedup_over_default"]) == (tuned, 90.0, 10.0)
+    assert job["progress"] == {
+        "workloads": 1,
+        "workloads_done": 1,
+        "trials": 0,
+        "trials_planned": 0,
+        "seconds_left": 0.0,
+    }
+
+
+def test_a_job_that_is_known_tells_its_whole_story(service: ServiceInThread) -> None:
+    tuned = tune(service, 8, 9, 10)
+    _, job = ask(service, 10, 8)
+    story = read(service, job["id"])
+    assert [each.type for each in story] == ["queued", "workload_done", "workload_done", "finished"]
+    done = [each.data for each in story if each.type == "workload_done"]
+    assert [each.workload_id for each in done] == [id_of(10), id_of(8)]
+    assert {(each.known_from_job, each.best_latency_us) for each in done} == {(tuned, 90.0)}
+
+
+def test_of_an_overlapping_list_only_the_rest_is_tuned(service: ServiceInThread) -> None:
+    tuned = tune(service, 8, 9)
+    status, job = ask(service, 9, 20, 8)
+    assert (status, job["state"]) == (201, "queued")
+    assert sources(job) == [tuned, None, tuned]
+    assert (job["progress"]["workloads_done"], job["progress"]["trials_planned"]) == (2, 10)
+    with service.begin_attempt() as attempt:
+        assert heights_to_tune(attempt) == [20]
+        conclude(attempt, 20)
+        attempt.report_result(Finished())
+    assert service.job(job["id"])["state"] == "finished"
+
+
+def test_what_is_known_is_named_after_the_job_that_tuned_it(service: ServiceInThread) -> None:
+    first = tune(service, 8, 9)
+    ask(service, 9)
+    second = tune(service, 20)
+    _, job = ask(service, 9, 20)
+    assert sources(job) == [first, second]
+    assert sources(ask(service, 20, 9, 8)[1]) == [second, first, first]
+
+
+def test_the_same_list_again_is_still_the_job_that_did_it(service: ServiceInThread) -> None:
+    tuned = tune(service, 8, 9)
+    assert ask(service, 8, 9)[1]["id"] == tuned
+    known = ask(service, 9)[1]["id"]
+    assert ask(service, 9) == (200, service.job(known))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"trials": 11}, {"seconds": 6}, {"seconds": None}, {"threads": 2}, {"target": "avx2"}],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_a_larger_budget_or_another_target_is_tuned(service: ServiceInThread, asked: dict[str, Any]) -> None:
+    tune(service, 8, 9, seconds=5, stop_reason="seconds")
+    status, job = ask(service, 9, **{"seconds": 5, **asked})
+    assert (status, sources(job), states(job)) == (201, [None], ["queued"])
+    assert ask(service, 9, seconds=4)[0] == 200
+
+
+@pytest.mark.parametrize("stop_reason", ["trials", "plateau", "exhausted"])
+def test_a_search_that_seconds_did_not_end_is_known_for_any_seconds(service: ServiceInThread, stop_reason: str) -> None:
+    tune(service, 8, 9, seconds=5, stop_reason=stop_reason)
+    assert [ask(service, 9, seconds=seconds)[0] for seconds in (6, None)] == [200, 200]
+    assert ask(service, 9, trials=11)[0] == 201
+
+
+def test_threads_are_known_apart(service: ServiceInThread) -> None:
+    on_two = tune(service, 8, 9, threads=2)
+    assert sources(ask(service, 9)[1]) == [None]
+    assert sources(ask(service, 9, threads=2)[1]) == [on_two]
+
+
+def test_an_explicit_target_is_known_where_auto_found_schedules_of_it(service: ServiceInThread) -> None:
+    """The host of these attempts has x86_64 only."""
+    tuned = tune(service, 8, 9)
+    assert sources(ask(service, 9, target="x86_64")[1]) == [tuned]
+    assert sources(ask(service, 9, target="avx512_vnni")[1]) == [None]
+
+
+def test_auto_is_not_known_from_an_explicit_target(service: ServiceInThread) -> None:
+    """Which path is the strongest of a host that is to come is not known here."""
+    tuned = tune(service, 8, 9, target="x86_64")
+    assert sources(ask(service, 9)[1]) == [None]
+    assert sources(ask(service, 9, target="x86_64")[1]) == [tuned]
+
+
+@pytest.mark.parametrize("end", [Interrupted(), Failed(reason="the disk is full")], ids=lambda end: end.outcome)
+def test_what_a_job_finished_before_it_was_cancelled_or_failed_is_known(service: ServiceInThread, end: Report) -> None:
+    _, job = ask(service, 8, 9)
+    with service.begin_attempt(START) as attempt:
+        conclude(attempt, 8)
+        attempt.send_records(RecordBatch(records=[invented_record(job["id"], 1, id_of(9), 1)]))
+        if isinstance(end, Interrupted):
+            service.http.post(f"/v1/jobs/{job['id']}/cancel")
+        attempt.report_result(end)
+    assert service.job(job["id"])["state"] in ("cancelled", "failed")
+    assert sources(ask(service, 9, 8)[1]) == [None, job["id"]]
+
+
+def test_a_workload_without_an_outcome_or_a_schedule_is_tuned_again(service: ServiceInThread) -> None:
+    _, job = ask(service, 8, 9)
+    with service.begin_attempt(START) as attempt:
+        attempt.publish(invented_publication(job["id"], 1, id_of(8)))
+        attempt.report_outcome(
+            WorkloadOutcome(workload_id=id_of(9), stop_reason="exhausted", seconds=1.0, schedule_id=None)
+        )
+        attempt.report_result(Finished())
+    assert states(service.job(job["id"])) == ["done", "done"]
+    assert [sources(ask(service, height)[1]) for height in (8, 9)] == [[None], [None]]
+
+
+def test_the_schedule_that_is_served_now_is_the_known_one(service: ServiceInThread) -> None:
+    tuned = tune(service, 8, 9)
+    ask(service, 9, trials=20)
+    with service.begin_attempt(START) as attempt:
+        [served] = service.http.get(f"/v1/schedules?workload_id={id_of(9)}").json()["items"]
+        better = invented_publication(attempt.order.job_id, 1, id_of(9), replaces=served["id"], latency_us=50.0)
+        schedule = attempt.publish(better)
+        service.lose(attempt)
+    _, job = ask(service, 9, 8)
+    layer = job["workloads"][0]
+    assert (layer["known_from_job"], layer["schedule_id"], layer["best_latency_us"]) == (tuned, schedule.id, 50.0)
+
+
+def test_a_key_gives_the_same_known_job_again(service: ServiceInThread) -> None:
+    tune(service, 8, 9)
+    headers, body = {"Idempotency-Key": "key"}, {"workloads": [workload(9)], "trials": 10}
+    answers = [service.http.post("/v1/jobs", json=body, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+
+
+def test_of_two_overlapping_jobs_the_second_tunes_what_the_first_has_not(service: ServiceInThread) -> None:
+    first, second, third = (ask(service, *heights)[1]["id"] for heights in ((8, 9), (9, 20), (9,)))
+    with service.begin_attempt(START) as attempt:
+        conclude(attempt, 8)
+        conclude(attempt, 9)
+        attempt.report_result(Finished())
+    with service.begin_attempt() as attempt:
+        assert (attempt.order.job_id, heights_to_tune(attempt)) == (second, [20])
+        conclude(attempt, 20)
+        attempt.report_result(Finished())
+    fourth = ask(service, 30)[1]["id"]
+    with service.begin_attempt() as attempt:
+        assert attempt.order.job_id == fourth
+    job = service.job(third)
+    assert (job["state"], job["attempt"], sources(job)) == ("finished", 0, [first])
+    assert [each.type for each in read(service, third)] == ["queued", "workload_done", "finished"]
+
+
+def test_a_job_whose_attempt_was_lost_after_its_last_outcome_is_finished(service: ServiceInThread) -> None:
+    _, job = ask(service, 8)
+    with service.begin_attempt(START) as attempt:
+        conclude(attempt, 8)
+        service.lose(attempt)
+    _, other = ask(service, 9)
+    with service.begin_attempt() as attempt:
+        assert attempt.order.job_id == other["id"]
+    assert (service.job(job["id"])["state"], service.job(job["id"])["attempt"]) == ("finished", 1)
+
+
+def test_many_known_workloads_take_as_many_statements_as_two(service: ServiceInThread, statements: list[str]) -> None:
+    def count(heights: Sequence[int]) -> int:
+        statements.clear()
+        assert ask(service, *heights)[0] == 200
+        return len(statements)
+
+    tune(service, *range(1, 41))
+    assert count(range(1, 40)) == count([1, 2]) < 20
