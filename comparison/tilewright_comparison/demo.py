@@ -32,6 +32,7 @@ from tilewright_comparison.peers.onnx_runtime import OnnxRuntimeConv
 from tilewright_kernels.conv2d.numerics import Array
 from tilewright_kernels.isa.host import this_host
 from tilewright_tuning.test_inputs import typical_values
+from tilewright_worker.terminal import spared_by_ctrl_c
 
 NETWORK = "resnet18"
 PEER = "onnx_runtime"
@@ -85,7 +86,9 @@ def _demonstrate(hub: Hub, console: Console, as_json: bool) -> int:
         as_json,
         f"Tuned {len(job.workloads)} layers in {seconds:.0f} s. Comparing with ONNX Runtime, interleaved…",
     )
-    with Comparison(Target(isa=this_host().isas[0]), {min(os.sched_getaffinity(0))}, [PEER]) as comparison:
+    with spared_by_ctrl_c():
+        comparison = Comparison(Target(isa=this_host().isas[0]), {min(os.sched_getaffinity(0))}, [PEER])
+    with comparison:
         rows = [compare_layer(hub, comparison, layer) for layer in job.workloads]
     is_equal = image_is_equal(hub, job.workloads[1].workload)
     succeeded = is_equal and all(row.bit_exact for row in rows)

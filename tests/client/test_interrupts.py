@@ -1,7 +1,6 @@
 """Ctrl-C ends every command with 130, at once and without a word that nobody needs."""
 
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -124,16 +123,17 @@ def test_ctrl_c_ends_the_doctor_and_what_it_had_started(terminal: Terminal) -> N
     assert terminal.left_over() == []
 
 
+@pytest.mark.parametrize(("command", "calls"), [("jobs", 1), ("watch 7", 2)])
 def test_what_was_started_without_ctrl_c_keeps_ignoring_it(
-    server: ScriptedServer, silence: Callable[[Call], Reply]
+    server: ScriptedServer, silence: Callable[[Call], Reply], command: str, calls: int
 ) -> None:
-    server.replies(silence, Reply(200, {"items": [], "next": None}))
+    server.replies(*[Reply(200, job("running"))] * (calls - 1), silence)
     with subprocess.Popen(
-        [TILEWRIGHT, "jobs", "--url", server.url],
+        [TILEWRIGHT, *command.split(), "--url", server.url],
+        stdout=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        env={**os.environ, "TILEWRIGHT_TOKEN": ""},
     ) as process:
-        await_calls(server, 1)
+        await_calls(server, calls)
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)

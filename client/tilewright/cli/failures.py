@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from tilewright.cli import near_misses, wrong_values
+from tilewright.cli.interrupts import INTERRUPTED, finish_line
 from tilewright.errors import InvalidRequest, MissingPart, TilewrightError
 
 FAILED = 1
@@ -30,6 +31,9 @@ class FailureGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            finish_line()
+            raise typer.Exit(INTERRUPTED) from None
         except TilewrightError as error:
             _print(error.detail)
             raise typer.Exit(exit_code(error)) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tilewright.cli.interrupts import interruptible
+from tilewright.cli.interrupts import INTERRUPTED, interruptible
 from tilewright.cli.job_view import job_view
 from tilewright.cli.news import News
 from tilewright.cli.output import console
@@ -21,15 +21,15 @@ LEAST_SECONDS = 0.25
 
 def follow(client: "Client", job_id: int, show: bool = True) -> Job:
     """The job at its end; on the way there it is shown. Ctrl-C stops the watching, not the job."""
-    with interruptible():
-        try:
+    try:
+        with interruptible():
             return show_to_end(client, job_id) if show else await_end(client, job_id)
-        except KeyboardInterrupt:
-            typer.echo(
-                f"\njob {job_id} goes on: `tilewright watch {job_id}` shows it, `tilewright cancel {job_id}` stops it",
-                err=True,
-            )
-            raise
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\njob {job_id} goes on: `tilewright watch {job_id}` shows it, `tilewright cancel {job_id}` stops it",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def show_to_end(client: "Client", job_id: int) -> Job:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -34,24 +34,32 @@ def end_on_signals() -> None:
 
 def end(number: int = signal.SIGINT, _: FrameType | None = None) -> NoReturn:
     """End this process and those that multiprocessing started for it."""
-    if "multiprocessing" in sys.modules:
-        from multiprocessing import active_children
-
-        for child in active_children():
-            child.kill()
+    _kill_children()
     finish_line(number)
     os._exit(EXIT_CODES[signal.Signals(number)])
 
 
-def finish_line(number: int) -> None:
+def finish_line(number: int = signal.SIGINT) -> None:
     """A terminal shows ^C, and what comes next would stand beside it."""
     if number == signal.SIGINT and os.isatty(2):
         os.write(2, b"\n")
 
 
+def _kill_children() -> None:
+    if "multiprocessing" in sys.modules:
+        with suppress(ImportError, NameError):  # it is just being imported
+            from multiprocessing import active_children
+
+            for child in active_children():
+                child.kill()
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """In it Ctrl-C raises KeyboardInterrupt, once, and nothing else comes out of it then."""
+    """In it Ctrl-C raises KeyboardInterrupt, once, and nothing else comes out of it: the process is about to end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
     interrupted_at: float | None = None
 
     def interrupt(number: int, _: FrameType | None) -> None:
@@ -70,4 +78,5 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        if interrupted_at is None:
+            signal.signal(signal.SIGINT, before)
