@@ -23,7 +23,8 @@ def job_view(console: Console) -> Iterator[JobView]:
     if not console.is_terminal:
         yield PlainView(console)
         return
-    with Live(console=console, refresh_per_second=4) as live:
+    # A screen costs some milliseconds of a core on which somebody may be measuring: only what is new is drawn.
+    with Live(console=console, auto_refresh=False) as live:
         yield LiveView(live)
 
 
@@ -33,7 +34,7 @@ class LiveView:
         self._waiting = Waiting()
 
     def show(self, job: Job) -> None:
-        self._live.update(JobScreen(job, self._waiting.reason(job)))
+        self._live.update(JobScreen(job, self._waiting.reason(job)), refresh=True)
 
 
 class PlainView:

@@ -8,11 +8,10 @@ import typer
 from tilewright.cli import stop_reasons
 from tilewright.cli.column import Column, Kind
 from tilewright.cli.fitted_table import FittedTable
-from tilewright.cli.following import follow
 from tilewright.cli.news import News
 from tilewright.cli.options import AsJson, JobId, Url
 from tilewright.cli.output import console, print_json, print_json_line
-from tilewright.cli.service import open_client, require_success
+from tilewright.cli.service import follow, open_client, require_success
 from tilewright.contract.jobs import Job, JobState
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _row(job: Job) -> tuple[str, ...]:
     return (
         str(job.id),
         job.state,
-        job.network or job.workloads[0].name,
+        _what(job),
         job.target,
         str(job.threads),
         f"{job.progress.workloads_done}/{job.progress.workloads}",
@@ -100,6 +99,12 @@ def _row(job: Job) -> tuple[str, ...]:
         f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
         first_line(job.reason or ""),
     )
+
+
+def _what(job: Job) -> str:
+    if job.network is not None or len(job.workloads) == 1:
+        return job.network or job.workloads[0].name
+    return f"{len(job.workloads)}: {job.workloads[0].name}, ..."
 
 
 def first_line(reason: str) -> str:

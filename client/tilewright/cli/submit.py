@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from tilewright.cli import stop_reasons
-from tilewright.cli.following import follow
 from tilewright.cli.known import known_part
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
-from tilewright.cli.service import open_client, require_success
+from tilewright.cli.service import follow, open_client, require_success
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from tilewright.contract.jobs import Job, JobState, JobWorkload, Progress, WorkloadState
 from tilewright.errors import InvalidRequest, NotFound
 from tilewright_service.store.instant import now
-from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
+from tilewright_service.store.tables import FOR_CHANGE, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.waiting import Capacity, explain_waiting
 from tilewright_service.store.workloads import gmacs, parse_workload
 
@@ -37,7 +37,7 @@ def count_jobs(session: Session) -> dict[JobState, int]:
 
 def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
     """Raises NotFound. A row that is locked stays so until the transaction ends."""
-    row = session.get(JobRow, job_id, with_for_update=True if lock else None)
+    row = session.get(JobRow, job_id, with_for_update=FOR_CHANGE if lock else None)
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     return row
