@@ -142,7 +142,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(url: str, hub: 
         assert "job" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, message = process.communicate(timeout=30)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "Traceback" not in message
     said = re.search(r"tilewright cancel (\d+)", message)
     assert said is not None
