@@ -33,7 +33,7 @@ def test_a_running_job_shows_trials_best_share_of_peak_and_time_left() -> None:
         "123.4",
         "93.7",
         "81%",
-        "time left at most 12s",
+        "time left about 12s",
     ):
         assert expected in text
 

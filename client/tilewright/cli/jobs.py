@@ -10,7 +10,7 @@ from tilewright.cli.column import Column, Kind
 from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.news import News
 from tilewright.cli.options import AsJson, JobId, Url
-from tilewright.cli.output import console, print_json, print_json_line
+from tilewright.cli.output import console, print_json, print_json_line, say_aside
 from tilewright.cli.service import follow, open_client, require_success
 from tilewright.contract.jobs import Job, JobState
 
@@ -55,7 +55,8 @@ def jobs(
     rows = FittedTable(*COLUMNS)
     for job in found:
         rows.add_row(*_row(job))
-    console().print(rows if found else "no jobs; `tilewright submit --help` tells how to make one")
+    nothing = "no jobs; `tilewright submit --help` tells how to make one" if state is None else f"no job is {state}"
+    console().print(rows if found else nothing)
 
 
 def watch(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
@@ -78,7 +79,7 @@ def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
 
 
 def _print_events(client: "Client", job_id: int) -> Job:
-    news = News(client, job_id)
+    news = News(client, job_id, say_aside)
     for event in news:
         if event is None:
             news.job()

@@ -79,7 +79,8 @@ def _receipt(job: Job, wait: bool) -> str:
     if job.state.is_final:
         is_all = all(each.known_from_job is not None for each in job.workloads)
         done = f"has nothing to do: {known}" if is_all else "has spent this budget already"
-        return f"job {job.id} {done}; `{_best(job)}` shows what was found, more --trials go on"
+        more = "a larger --trials or --seconds goes on from there"
+        return f"job {job.id} {done}; `{_best(job)}` shows what was found; {more}"
     text = f"job {job.id} is {job.state}" + (f": {known}" if known else "")
     return text if wait else f"{text}; `tilewright watch {job.id}` shows its progress"
 

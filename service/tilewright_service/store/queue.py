@@ -10,7 +10,7 @@ from tilewright.contract.jobs import JobState
 from tilewright_service.store.authority import new_token, token_digest
 from tilewright_service.store.instant import now
 from tilewright_service.store.known import settle_known
-from tilewright_service.store.tables import FOR_CHANGE, AttemptRow, JobRow
+from tilewright_service.store.tables import AttemptRow, JobRow
 
 KNOWN_AT_ONCE = 32
 """So many jobs of which nothing is left end in one transaction, for which others have to wait; more in the next."""
@@ -75,7 +75,7 @@ def _next_job(session: Session, cores: int) -> JobRow | None:
         .where(JobRow.state == JobState.QUEUED, JobRow.threads <= cores)
         .order_by(JobRow.priority.desc(), JobRow.id)
         .limit(1)
-        .with_for_update(**FOR_CHANGE, skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
 
 
