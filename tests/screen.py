@@ -45,7 +45,8 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        return self.shown.split("\n")
+        """Of one frame after the other: a new one begins where the cursor goes back."""
+        return CONTROL.sub("", re.sub(r"\r(?!\r*\n)", "\n", self.text)).split("\n")
 
     def wait_for(self, words: str, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds

@@ -33,6 +33,9 @@ AWAY = (ServerUnreachable, Unavailable, ServiceFailed, UnexpectedAnswer)
 SILENCE_FACTOR = 10
 """For so many times as long as it took to fail, a service is not asked again."""
 
+QUICK_SECONDS = 0.1
+"""A failure within this costs nothing to see again."""
+
 
 def connect(url: str | None = None, token: str | None = None) -> "Hub":
     """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
@@ -158,7 +161,8 @@ class Hub:
         try:
             return self._served(host, workload, threads)
         except AWAY as error:
-            self._failure, took = error, time.monotonic() - began
+            took = time.monotonic() - began
+            self._failure = error if took > QUICK_SECONDS else None
             self._ask_again_at = time.monotonic() + SILENCE_FACTOR * took
             raise
 

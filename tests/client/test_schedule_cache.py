@@ -95,7 +95,7 @@ def test_an_answer_counts_more_than_what_was_served_before(
     assert loaded_id(hub) is None
 
 
-@pytest.mark.parametrize("refusal", [("unauthorized", 401), ("not-found", 404), ("internal", 500)])
+@pytest.mark.parametrize("refusal", [("unauthorized", 401), ("not-found", 404)])
 def test_a_refusal_is_an_answer(
     hub: tilewright.Hub, kept: Path, server: ScriptedServer, refusal: tuple[str, int]
 ) -> None:

@@ -185,4 +185,4 @@ def test_every_command_of_the_reference_works(service: ServiceInThread, tmp_path
 
 
 def test_a_wrong_method_is_told_the_right_one(service: ServiceInThread) -> None:
-    assert service.http.post("/").headers["allow"] == "GET"
+    assert service.http.post("/").headers["allow"] == "GET, HEAD"
