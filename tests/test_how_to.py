@@ -72,7 +72,8 @@ def take(names: Names, model: onnx.ModelProto) -> list[onnx.NodeProto]:
     """From here on the page's functions work on this model; gives its convolutions."""
     names["tensors"] = names["run"](model, names["image"])
     names["constants"] = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
-    return [node for node in model.graph.node if node.op_type == "QLinearConv"]
+    nodes: list[onnx.NodeProto] = names["convolutions_of"](model)
+    return nodes
 
 
 def count_differing(names: Names, node: onnx.NodeProto, result: str, **changes: Any) -> int:
@@ -241,6 +242,29 @@ def test_an_optimised_qdq_graph_is_one_of_qlinear_convs_and_the_kernels_equal_it
     optimised = onnx.load("from_qdq.onnx")
     assert [node.op_type for node in optimised.graph.node] == [node.op_type for node in names["model"].graph.node]
     assert differing(names, optimised) == [0, 0, 0, 0]
+
+
+@needs_exact_onnx_runtime
+def test_qdq_of_the_default_types_is_one_of_qlinear_convs_only_as_the_page_says(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the tensors of this model one has two readers."""
+    quantize_static("float.onnx", "int8.onnx", names["Images"]())
+    with pytest.raises(AssertionError, match="'stem.*see QOperator and QDQ"):
+        take(names, onnx.load("int8.onnx"))
+    otherwise = onnxruntime.SessionOptions()
+    otherwise.graph_optimization_level = names["options"].graph_optimization_level
+    with pytest.raises(AssertionError, match="see QOperator and QDQ"):
+        take(names, optimised("int8.onnx", otherwise, monkeypatch))
+    model = optimised("int8.onnx", names["options"], monkeypatch)
+    assert differing(names, model) == [0, 0, 0, 0]
+    assert {names["tensors"][node.output[0]].dtype.name for node in take(names, model)} == {"int8"}
+
+
+def optimised(name: str, options: onnxruntime.SessionOptions, monkeypatch: pytest.MonkeyPatch) -> onnx.ModelProto:
+    monkeypatch.setattr(options, "optimized_model_filepath", "optimised.onnx")
+    onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
+    return onnx.load("optimised.onnx")
 
 
 @needs_exact_onnx_runtime

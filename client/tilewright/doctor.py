@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from tilewright.contract.target import MACHINES
+from tilewright.schedule_cache import UNUSABLE, cache_folder, check_cache_folder
 
 MARKS = {"kernels": "apache-tvm", "worker": "xgboost-cpu", "service": "fastapi", "compare": "onnxruntime"}
 """What only an installation with this part has."""
@@ -53,6 +54,8 @@ def run_checks() -> Iterator[Check]:
     yield check_sqlite()
     if has_part("service"):
         yield from check_directories()
+    if has_part("kernels"):
+        yield check_cache()
     yield check_cores()
     if not has_part("kernels"):
         yield Check("kernels", True, "not installed: this machine can ask a service, not run kernels")
@@ -136,8 +139,11 @@ def check_directories() -> Iterator[Check]:
 
 def check_directory(name: str, folder: Path | str, remedy: str) -> Check:
     """It need not be there yet."""
-    path = Path(folder).expanduser().absolute()
-    existing = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        path = Path(folder).expanduser().absolute()
+    except RuntimeError:
+        return Check(name, False, f"{folder} is nowhere: there is no home", remedy)
+    existing = next(each for each in (path, *path.parents) if os.path.exists(each))
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"tilewright")
@@ -146,6 +152,21 @@ def check_directory(name: str, folder: Path | str, remedy: str) -> Check:
     free = shutil.disk_usage(existing).free
     ok = free >= FREE_BYTES
     return Check(name, ok, f"{path}, {free / 1e9:.1f} GB free", None if ok else "make room on the disk")
+
+
+def check_cache() -> Check:
+    """Where `load` keeps schedules. A machine without is fit: it only needs the service whenever it loads."""
+    remedy = "choose a folder that only you can write with TILEWRIGHT_CACHE_DIR; until then `load` needs the service"
+    try:
+        folder = cache_folder()
+    except RuntimeError:
+        return Check("cache", True, "keeps nothing: there is no home", remedy)
+    try:
+        check_cache_folder()
+    except UNUSABLE as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return Check("cache", True, f"keeps nothing: {folder}: {reason}", remedy)
+    return replace(check_directory("cache", folder, remedy), ok=True)
 
 
 def check_cores() -> Check:

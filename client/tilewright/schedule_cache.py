@@ -47,7 +47,7 @@ class ScheduleCache:
     def remember(self, workload: Workload, target: Target, host_class: str, schedule: Schedule | None) -> None:
         """Keep the answer of the service, also that there is no schedule."""
         question = self._question(workload, target, host_class)
-        with suppress(*UNUSABLE), self._opened(create=schedule is not None) as folder:
+        with suppress(*UNUSABLE), _opened(self._path(create=schedule is not None)) as folder:
             if schedule is None:
                 os.unlink(_file_of(question), dir_fd=folder)
             else:
@@ -57,7 +57,7 @@ class ScheduleCache:
     def recall(self, workload: Workload, target: Target, host_class: str) -> Served | None:
         """The last answer, unless it was that there is no schedule."""
         question = self._question(workload, target, host_class)
-        with suppress(*UNUSABLE), self._opened() as folder:
+        with suppress(*UNUSABLE), _opened(self._path()) as folder:
             served = Served.model_validate_json(_read(folder, _file_of(question)))
             answer = served.schedule
             if (served.question, answer.workload, answer.target) == (question, workload, target):
@@ -68,17 +68,11 @@ class ScheduleCache:
         asked = [self._service_url, workload.id, target.isa, target.threads, host_class]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
-    @contextmanager
-    def _opened(self, create: bool = False) -> Iterator[int]:
+    def _path(self, create: bool = False) -> Path:
         path = self._folder or cache_folder()
         if create:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            _check_ours(folder)
-            yield folder
-        finally:
-            os.close(folder)
+        return path
 
 
 def cache_folder() -> Path:
@@ -87,6 +81,25 @@ def cache_folder() -> Path:
         return Path(chosen).expanduser()
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "tilewright"
+
+
+def check_cache_folder() -> None:
+    """Raises what UNUSABLE has where the folder is passed over; one that is not there is made when it is needed."""
+    with suppress(FileNotFoundError), _opened(cache_folder()):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError as error:
+        raise NotADirectoryError("a file or a link is in its place") from error
+    try:
+        _check_ours(folder)
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def _file_of(question: str) -> str:
@@ -116,5 +129,7 @@ def _replace(folder: int, name: str, content: bytes) -> None:
 def _check_ours(descriptor: int) -> None:
     """Nobody else can have written it."""
     status = os.fstat(descriptor)
-    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError("this is not only ours to write")
+    if status.st_uid != os.geteuid():
+        raise PermissionError("it belongs to another user")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError("others can write there")

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def examine(environment: dict[str, str] | None = None) -> tuple[int, dict[str, A
     return done.returncode, {check["name"]: check for check in document["checks"]}
 
 
-def test_this_machine_is_fit_and_its_kernels_are_exact(tmp_path: Path) -> None:
+def test_this_machine_is_fit_and_its_kernels_are_exact(tmp_path: Path, cache_folder: Path) -> None:
     code, found = examine({"TILEWRIGHT_DATA_DIR": str(tmp_path / "data")})
     assert code == 0
     assert all(check["ok"] and check["remedy"] is None for check in found.values())
@@ -38,7 +39,9 @@ def test_this_machine_is_fit_and_its_kernels_are_exact(tmp_path: Path) -> None:
     for name, check in found.items():
         if name.startswith("peak"):
             assert float(check["detail"].split()[0]) > 1
+    assert found["cache"]["detail"].startswith(f"{cache_folder}, ")
     assert not (tmp_path / "data").exists(), "looking changes nothing"
+    assert not cache_folder.parent.exists()
 
 
 def test_a_wrong_tvm_ffi_is_named_before_tvm_is_imported(tmp_path: Path) -> None:
@@ -121,6 +124,68 @@ def test_a_directory_that_cannot_be_written_is_named(
     assert str(file) in check.detail
     assert check.remedy is not None
     assert option in check.remedy
+
+
+def make_a_link(folder: Path) -> None:
+    folder.parent.mkdir()
+    folder.symlink_to(folder.parent)
+
+
+def make_a_file(folder: Path) -> None:
+    folder.parent.mkdir()
+    folder.write_text("")
+
+
+def make_a_file_above(folder: Path) -> None:
+    folder.parent.write_text("")
+
+
+def make_open_to_others(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    folder.chmod(0o770)
+
+
+def make_foreign(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives folders away")
+    folder.mkdir(parents=True)
+    os.chown(folder, 12345, -1)
+
+
+CACHES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a link": (make_a_link, "a file or a link is in its place"),
+    "a file": (make_a_file, "a file or a link is in its place"),
+    "a file above": (make_a_file_above, "a file or a link is in its place"),
+    "open to others": (make_open_to_others, "others can write there"),
+    "of another user": (make_foreign, "belongs to another user"),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), list(CACHES.values()), ids=list(CACHES))
+def test_a_cache_in_which_load_keeps_nothing_is_named_and_the_machine_is_fit(
+    cache_folder: Path, make: Callable[[Path], None], reason: str
+) -> None:
+    make(cache_folder)
+    check = doctor.check_cache()
+    assert check.ok
+    assert str(cache_folder) in check.detail
+    assert re.search(reason, check.detail)
+    assert check.remedy is not None
+    assert "TILEWRIGHT_CACHE_DIR" in check.remedy
+
+
+def test_a_cache_of_which_load_makes_use_needs_no_remedy(cache_folder: Path) -> None:
+    cache_folder.mkdir(0o700, parents=True)
+    check = doctor.check_cache()
+    assert (check.ok, check.remedy, list(cache_folder.iterdir())) == (True, None, [])
+
+
+def test_a_home_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILEWRIGHT_CACHE_DIR", "~nobody-has-this-name/cache")
+    monkeypatch.setenv("TILEWRIGHT_DATA_DIR", "~nobody-has-this-name/data")
+    assert doctor.check_cache().detail == "keeps nothing: there is no home"
+    data = next(doctor.check_directories())
+    assert (data.ok, data.detail) == (False, "~nobody-has-this-name/data is nowhere: there is no home")
 
 
 def test_in_a_checkout_the_directories_of_make_serve_are_looked_at() -> None:
