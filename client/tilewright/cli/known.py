@@ -1,9 +1,7 @@
 """Which part of a job was known before it, in words."""
 
 from tilewright.contract.jobs import Job
-
-NAMED = 3
-"""So many jobs are named."""
+from tilewright.job_names import job_names
 
 
 def known_part(job: Job) -> str | None:
@@ -12,13 +10,4 @@ def known_part(job: Job) -> str | None:
     if not sources:
         return None
     part = f"{len(sources)} of {len(job.workloads)} workloads" if len(job.workloads) > 1 else "its workload"
-    return f"{part} {'is' if len(sources) == 1 else 'are'} known already, from {_names(sorted(set(sources)))}"
-
-
-def _names(jobs: list[int]) -> str:
-    if len(jobs) == 1:
-        return f"job {jobs[0]}"
-    if len(jobs) > NAMED:
-        return f"{len(jobs)} jobs"
-    *others, last = jobs
-    return f"jobs {', '.join(map(str, others))} and {last}"
+    return f"{part} {'is' if len(sources) == 1 else 'are'} known already, from {job_names(sorted(set(sources)))}"

@@ -7,13 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
+from tilewright.job_names import job_names
 from tilewright_service.store.tables import AttemptRow, JobRow
 
 FRONT = 100
 """So many jobs of the queue are counted."""
-
-NAMED = 3
-"""So many running jobs are named."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,8 @@ def _obstacle(job: JobRow, queue: Queue, capacity: Capacity | None) -> str:
     if capacity is not None and job.threads <= capacity.free_cores:
         return "a worker is being made ready"
     if queue.running:
-        return _busy(sorted(queue.running))
+        running = sorted(queue.running)
+        return f"{job_names(running)} {'is' if len(running) == 1 else 'are'} running"
     return "a worker is being looked for" if capacity is None else "no worker is free"
 
 
@@ -90,12 +89,3 @@ def _turn(before: int) -> str:
     if before == 1:
         return "1 job is before it"
     return f"{'at least ' if before == FRONT else ''}{before} jobs are before it"
-
-
-def _busy(running: list[int]) -> str:
-    if len(running) == 1:
-        return f"job {running[0]} is running"
-    if len(running) > NAMED:
-        return f"{len(running)} jobs are running"
-    *others, last = running
-    return f"jobs {', '.join(map(str, others))} and {last} are running"
