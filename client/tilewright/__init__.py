@@ -64,6 +64,8 @@ def __getattr__(name: str) -> object:
 
     And the `tilewright` command is to answer Ctrl-C before anything is imported that takes its time.
     """
+    if name == "errors":
+        return import_module(f"{__name__}.errors")
     if name in _MODULES:
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

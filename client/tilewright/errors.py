@@ -13,6 +13,7 @@ TilewrightError
 ├── TooLarge                 413  the body is larger than the service takes
 ├── Unavailable              503  the service cannot answer now; try again
 ├── StorageFull              507  the disk of the service is full
+├── ServiceFailed            500  an error in the service that nobody expected
 ├── CannotStart                   said by `tilewright serve`: what keeps it from starting, and what to do
 └── ClientError                   found out by the client or a worker, never sent by the service
     ├── ServerUnreachable         nobody answers at this address
@@ -136,6 +137,10 @@ class StorageFull(TilewrightError):
     code, status, title = "storage-full", 507, "The disk of the service is full"
 
 
+class ServiceFailed(TilewrightError):
+    title = "The service failed"
+
+
 class CannotStart(TilewrightError):
     code, title = "cannot-start", "The service does not start"
 
@@ -197,6 +202,7 @@ SERVED: tuple[type[TilewrightError], ...] = (
     TooLarge,
     Unavailable,
     StorageFull,
+    ServiceFailed,
 )
 """What the service sends; of several with one status the most general stands first."""
 

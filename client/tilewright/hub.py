@@ -1,5 +1,6 @@
 """The door for Python programs: submit workloads, load the best-known kernels."""
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,13 +11,27 @@ from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.schedules import Lookup, Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
-from tilewright.errors import ForeignSchedule, NoSchedule, ServerUnreachable, Unavailable
+from tilewright.errors import (
+    ForeignSchedule,
+    NoSchedule,
+    ServerUnreachable,
+    ServiceFailed,
+    TilewrightError,
+    Unavailable,
+    UnexpectedAnswer,
+)
 from tilewright.http import Client, open_client
 from tilewright.job_handle import JobHandle
 from tilewright.kernel import Kernel
 from tilewright.parts import from_kernels
 from tilewright.schedule_cache import ScheduleCache, Served
 from tilewright.workload_source import WorkloadSource, parse_workload, parse_workloads
+
+AWAY = (ServerUnreachable, Unavailable, ServiceFailed, UnexpectedAnswer)
+"""No answer, or none of a service in order: `load` goes on without it."""
+
+SILENCE_FACTOR = 10
+"""For so many times as long as it took to fail, a service is not asked again."""
 
 
 def connect(url: str | None = None, token: str | None = None) -> "Hub":
@@ -30,6 +45,11 @@ class Hub:
     def __init__(self, client: Client, cache: ScheduleCache | None = None) -> None:
         self.client = client
         self._cache = cache or ScheduleCache(client.url)
+        self._failure: TilewrightError | None = None
+        self._ask_again_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Hub {self.client.url}>"
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +105,7 @@ class Hub:
         question = Lookup(workloads=[parsed], threads=threads, isa=isa, host_class=host_class)
         schedule = self.client.lookup(question).items[0]
         if schedule is None and strict:
-            raise _no_schedule(parsed, threads)
+            raise _no_schedule(parsed, threads, host_class)
         return schedule
 
     def load(self, workload: WorkloadSource, threads: int = 1, strict: bool = False) -> Kernel:
@@ -93,10 +113,10 @@ class Hub:
 
         What the service serves is kept in a local cache ($TILEWRIGHT_CACHE_DIR, or `tilewright` where the user's
         caches are). While it does not answer, the last schedule that it served is used, with a warning; when it
-        answers, only the answer counts.
+        answers, only the answer counts. At most a tenth of the time goes into asking a service that does not answer.
 
         Without any schedule it is the default kernel, slower and just as exact, with a warning; if `strict`,
-        `NoSchedule`, `ForeignSchedule`, `ServerUnreachable` or `Unavailable` is raised instead. More `threads` than
+        `NoSchedule`, `ForeignSchedule`, or what was wrong with the service is raised instead. More `threads` than
         one hold for all kernels of the process.
         """
         load_kernel: Callable[..., Kernel] = from_kernels("load_kernel")
@@ -104,7 +124,7 @@ class Hub:
         try:
             schedule = self._schedule_for(host, parsed, threads)
             return load_kernel(parsed, schedule.target, schedule)
-        except (NoSchedule, ForeignSchedule, ServerUnreachable, Unavailable) as error:
+        except (NoSchedule, ForeignSchedule, *AWAY) as error:
             if strict:
                 raise
             warnings.warn(f"using the default kernel of {parsed.name}: {error}", stacklevel=2)
@@ -120,8 +140,8 @@ class Hub:
     def _schedule_for(self, host: Host, workload: Workload, threads: int) -> Schedule:
         """Of the strongest path of this host for which there is one."""
         try:
-            return self._served(host, workload, threads)
-        except (ServerUnreachable, Unavailable):
+            return self._asked(host, workload, threads)
+        except AWAY:
             served = self._served_before(host, workload, threads)
             if served is None:
                 raise
@@ -130,13 +150,25 @@ class Hub:
             warnings.warn(f"the service at {self.client.url} does not answer; using {known} {when}", stacklevel=3)
             return served.schedule
 
+    def _asked(self, host: Host, workload: Workload, threads: int) -> Schedule:
+        """Of a service that did not answer, not at once again: a program that loads many kernels is to go on."""
+        began = time.monotonic()
+        if self._failure is not None and began < self._ask_again_at:
+            raise self._failure
+        try:
+            return self._served(host, workload, threads)
+        except AWAY as error:
+            self._failure, took = error, time.monotonic() - began
+            self._ask_again_at = time.monotonic() + SILENCE_FACTOR * took
+            raise
+
     def _served(self, host: Host, workload: Workload, threads: int) -> Schedule:
         for isa in host.isas:
             schedule = self.best(workload, threads, isa, host.host_class)
             self._cache.remember(workload, Target(isa=isa, threads=threads), host.host_class, schedule)
             if schedule is not None:
                 return schedule
-        raise _no_schedule(workload, threads)
+        raise _no_schedule(workload, threads, host.host_class)
 
     def _served_before(self, host: Host, workload: Workload, threads: int) -> Served | None:
         targets = [Target(isa=isa, threads=threads) for isa in host.isas]
@@ -144,6 +176,6 @@ class Hub:
         return next(filter(None, found), None)
 
 
-def _no_schedule(workload: Workload, threads: int) -> NoSchedule:
-    on = f"{threads} thread{'s' if threads > 1 else ''}"
+def _no_schedule(workload: Workload, threads: int, host_class: str | None) -> NoSchedule:
+    on = f"{threads} thread{'s' if threads > 1 else ''}{' of ' + host_class if host_class else ''}"
     return NoSchedule(f"no schedule is known for {workload.name} on {on}; tune it with `tilewright submit` first")

@@ -5,7 +5,7 @@ read it. `Any` stands for an array: NumPy, or whatever speaks DLPack (PyTorch, T
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NoReturn
 
 from tilewright.contract.candidates import Candidate
 from tilewright.contract.schedules import Schedule
@@ -32,7 +32,11 @@ class PackedConv(ABC):
     def __repr__(self) -> str:
         workload = self.kernel.workload
         result = f"{workload.out_dtype} {workload.output_shape}"
-        return f"<PackedConv {workload.data_dtype} {workload.input_shape} -> {result}, {self.kernel._origin}>"
+        shapes = f"{workload.data_dtype} {workload.input_shape} -> {result}"
+        return f"<PackedConv {workload.name}, {shapes}, {self.kernel._origin}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a packed convolution is machine code of this process: load and pack again in the other one")
 
 
 class Kernel(ABC):
@@ -80,9 +84,10 @@ class Kernel(ABC):
         residual_zero_point  one integer in the range of the residual; 0 where it is not given.
         out_scale            one number, y_scale: for a quantized result with relu6, which ends at 6 / out_scale.
 
-        One number may be an array of one element, as initialisers of ONNX are. What the workload needs has to be
-        given, zeros too, and what it has no use for is refused (but for a scale of int32 results): InvalidRequest names
-        the argument. More, and how an ONNX model says it: docs/how-to/numbers.md.
+        One number may be an array of one element, as `numpy_helper.to_array` makes of an initialiser of ONNX. Zero
+        points are 0 where they are not given; everything else that the workload needs has to be, zeros too, and what it
+        has no use for is refused (but for a scale of int32 results): InvalidRequest names the argument. More, and how
+        an ONNX model says it: docs/how-to/numbers.md.
         """
 
     @property
@@ -91,6 +96,9 @@ class Kernel(ABC):
         if self.schedule is None:
             return f"{self.target}, no schedule"
         return f"{self.target}, schedule {self.schedule.id}, {self.schedule.latency_us:.1f} us"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a kernel is machine code of this process: send its workload, and load it again there")
 
     def __repr__(self) -> str:
         return f"<Kernel {self.workload.name}, {self._origin}>"

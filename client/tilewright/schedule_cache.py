@@ -84,7 +84,7 @@ class ScheduleCache:
 def cache_folder() -> Path:
     """Raises RuntimeError for a user without a home."""
     if chosen := os.environ.get("TILEWRIGHT_CACHE_DIR"):
-        return Path(chosen)
+        return Path(chosen).expanduser()
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "tilewright"
 

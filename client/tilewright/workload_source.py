@@ -26,10 +26,7 @@ def parse_workload(source: WorkloadSource) -> Workload:
     if isinstance(value, Workload):
         return value
     _require_workload(value, "this")
-    try:
-        return Workload.model_validate(plain(value))
-    except ValidationError as error:
-        raise InvalidRequest.from_validation(error, Workload) from error
+    return Workload.model_validate(value)
 
 
 def parse_workloads(source: WorkloadSource | Sequence[WorkloadSource]) -> list[Workload]:

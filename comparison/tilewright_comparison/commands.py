@@ -1,5 +1,8 @@
 """`tilewright demo`: found by its entry point; imports what it needs when it is called."""
 
+import signal
+import sys
+
 import typer
 
 from tilewright.cli.interrupts import interruptible
@@ -13,8 +16,14 @@ def demo(as_json: AsJson = False) -> None:
     with needing("all"):
         from tilewright_comparison.demo import run
 
+    signal.signal(signal.SIGTERM, _leave)
     with interruptible():
         raise typer.Exit(run(console(), as_json))
+
+
+def _leave(number: int, _: object) -> None:
+    """The service that the demo started ends with it."""
+    sys.exit(128 + number)
 
 
 demo.epilog = "[bold]Example[/]  tilewright demo"  # type: ignore[attr-defined]

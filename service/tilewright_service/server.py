@@ -10,7 +10,7 @@ from threading import Timer
 import uvicorn
 from fastapi import FastAPI
 
-from tilewright.cli.interrupts import EXIT_CODES, end, finish_line
+from tilewright.cli.interrupts import EXIT_CODES, end, finish_line, on_signal
 
 GRACE_SECONDS = 2
 """For requests that are under way when the end is asked for."""
@@ -44,7 +44,7 @@ class Server(uvicorn.Server):
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
         for number in EXIT_CODES:
-            signal.signal(number, self._stop)
+            on_signal(number, self._stop)
         return nullcontext()
 
     def _stop(self, number: int, _: object) -> None:

@@ -57,6 +57,15 @@ class Settings(BaseSettings):
             raise ValueError("this is no name or address, such as 0.0.0.0; a port is set by itself")
         return value
 
+    @field_validator("token")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is none: whoever sets it so means that, or has lost it."""
+        text = value.get_secret_value().strip() if value else ""
+        if not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError("a token is printable ASCII without spaces")
+        return SecretStr(text) if text else None
+
     @field_validator("engine")
     @classmethod
     def _is_scheduler_url(cls, value: str | None) -> str | None:

@@ -335,3 +335,9 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     result = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment)
     assert result.stderr == ""
+
+
+def test_an_option_that_is_given_twice_is_refused() -> None:
+    done = run("submit", "--network", "resnet18", "-n", "resnet50")
+    assert done.exit_code == 2
+    assert "--network is given 2 times; it takes one value" in done.stderr

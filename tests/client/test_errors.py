@@ -6,7 +6,15 @@ from pydantic import ValidationError
 
 from tilewright import errors
 from tilewright.contract.jobs import JobRequest
-from tilewright.errors import BY_CODE, SERVED, ClientError, InvalidRequest, TilewrightError, from_problem
+from tilewright.errors import (
+    BY_CODE,
+    SERVED,
+    ClientError,
+    InvalidRequest,
+    ServiceFailed,
+    TilewrightError,
+    from_problem,
+)
 
 from .examples import CONV
 
@@ -29,7 +37,7 @@ def test_an_error_crosses_http_and_stays_what_it_was(kind: type[TilewrightError]
         (422, errors.InvalidRequest),
         (409, errors.Conflict),
         (413, errors.TooLarge),
-        (500, TilewrightError),
+        (500, ServiceFailed),
         (418, TilewrightError),
     ],
 )

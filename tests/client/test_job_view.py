@@ -1,4 +1,5 @@
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -32,7 +33,7 @@ def test_a_running_job_shows_trials_best_share_of_peak_and_time_left() -> None:
         "123.4",
         "93.7",
         "81%",
-        "time left at most 12s",
+        "time left about 12s",
     ):
         assert expected in text
 
@@ -76,4 +77,17 @@ def test_without_a_terminal_a_line_tells_of_every_change_of_what_is_waited_for()
         "job 7: 1 workload for auto on 1 thread, queued",
         "job 7, queued: 2 jobs are before it",
         "job 7, queued: 1 job is before it",
+    ]
+
+
+def test_a_job_that_waits_for_long_without_a_reason_waits_for_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tilewright.cli.waiting.NOTICE_SECONDS", 0.01)
+    text = io.StringIO()
+    with job_view(Console(file=text)) as view:
+        for _ in range(3):
+            view.show(Job.model_validate(job("queued")))
+            time.sleep(0.02)
+    assert text.getvalue().splitlines() == [
+        "job 7: 1 workload for auto on 1 thread, queued",
+        "job 7, queued: it waits for a worker to take it",
     ]

@@ -107,7 +107,9 @@ def test_the_command_line_says_which_part_was_known_and_from_where(
     reversed_file = written(tmp_path / "reversed.json", LAYERS[::-1])
     said = run(service.url, "submit", "--workload", reversed_file).stdout
     assert f"has nothing to do: 2 of 2 workloads are known already, from job {tuned.id}; " in said
-    assert said.endswith("`tilewright best --workload FILE` shows what was found, more --trials go on\n")
+    assert said.endswith(
+        "`tilewright best --workload FILE` shows what was found; a larger --trials or --seconds goes on from there\n"
+    )
     document = json.loads(run(service.url, "submit", "--workload", reversed_file, "--json").stdout)
     assert [each["known_from_job"] for each in document["workloads"]] == [tuned.id, tuned.id]
     empty = run(service.url, "export", "--job", document["id"])

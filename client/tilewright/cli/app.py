@@ -7,10 +7,11 @@ import typer
 from tilewright import __version__
 from tilewright.cli import jobs, machine, networks, schedules, submit
 from tilewright.cli.failures import FailureGroup
+from tilewright.cli.once import App
 from tilewright.cli.output import print_json
 from tilewright.parts import commands
 
-app = typer.Typer(
+app = App(
     name="tilewright",
     cls=FailureGroup,
     no_args_is_help=True,

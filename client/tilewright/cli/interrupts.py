@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -20,16 +20,21 @@ CLEANUP_SECONDS = 1.0
 """For so long a second Ctrl-C is taken for an impatient first one."""
 
 
+def on_signal(number: int, handle: Callable[[int, FrameType | None], object]) -> None:
+    """Unless whoever started this process has it ignore the signal, as `&` in scripts does with Ctrl-C."""
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handle)
+
+
 def end_on_interrupt() -> None:
-    """From now on; unless whoever started this process has it ignore Ctrl-C, as `nohup` and `&` in scripts do."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, end)
+    """From now on."""
+    on_signal(signal.SIGINT, end)
 
 
 def end_on_signals() -> None:
     """The same for what runs until it is asked to end."""
     for number in EXIT_CODES:
-        signal.signal(number, end)
+        on_signal(number, end)
 
 
 def end(number: int = signal.SIGINT, _: FrameType | None = None) -> NoReturn:

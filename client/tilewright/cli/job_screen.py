@@ -34,6 +34,8 @@ COLUMNS = (
     Column("seconds", rank=4),
 )
 LONGEST_BAR = 30
+UNFINISHED = "unfinished"
+"""A workload whose search had not ended when its job was over."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class JobScreen:
     def _with(self, rows: int, width: int) -> RenderableType:
         job = self.job
         shown, rest = _around_the_present(job.workloads, rows)
-        table = workload_table(shown)
+        table = workload_table(shown, job.state.is_final)
         for remark in (_count(rest), legend(each.stop_reason for each in shown)):
             if remark:
                 table.add_remark(remark)
@@ -72,13 +74,13 @@ def headline(job: Job, reason: str | None = None) -> str:
     return f"job {job.id}: {what} for {job.target} on {on}, {state}{': ' + reason if reason else ''}"
 
 
-def workload_table(workloads: Sequence[JobWorkload]) -> FittedTable:
+def workload_table(workloads: Sequence[JobWorkload], is_over: bool) -> FittedTable:
     result = FittedTable(*COLUMNS)
     for each in workloads:
         result.add_row(
             each.name,
             str(each.occurrences),
-            each.stop_reason or each.state,
+            each.stop_reason or (UNFINISHED if is_over else each.state),
             str(each.trials),
             str(each.failed_trials),
             number(each.best_latency_us),
@@ -110,7 +112,7 @@ def _progress(job: Job, width: int) -> RenderableType:
     planned = "" if job.state.is_final else f" of {progress.trials_planned:,}"
     text = f"{progress.workloads_done} of {progress.workloads} workloads, {progress.trials:,}{planned} trials"
     if not job.state.is_final:
-        left = "unknown" if progress.seconds_left is None else f"at most {duration(progress.seconds_left)}"
+        left = "unknown" if progress.seconds_left is None else f"about {duration(progress.seconds_left)}"
         text += f", time left {left}"
     bar = ProgressBar(total=max(progress.workloads, 1), completed=_done(job), width=min(LONGEST_BAR, width // 6))
     line = Table.grid(padding=(0, 1, 0, 0))

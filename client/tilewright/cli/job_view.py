@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from tilewright.cli.job_screen import JobScreen, headline
-from tilewright.cli.output import number, percent
+from tilewright.cli.output import number, percent, say_aside
 from tilewright.cli.stop_reasons import legend
 from tilewright.cli.waiting import Waiting
 from tilewright.contract.jobs import Job, JobState, JobWorkload, WorkloadState
@@ -17,13 +17,17 @@ from tilewright.contract.jobs import Job, JobState, JobWorkload, WorkloadState
 class JobView(Protocol):
     def show(self, job: Job) -> None: ...
 
+    def say(self, text: str) -> None:
+        """Something beside the job."""
+
 
 @contextmanager
 def job_view(console: Console) -> Iterator[JobView]:
     if not console.is_terminal:
         yield PlainView(console)
         return
-    with Live(console=console, refresh_per_second=4) as live:
+    # A screen costs some milliseconds of a core on which somebody may be measuring: only what is new is drawn.
+    with Live(console=console, auto_refresh=False) as live:
         yield LiveView(live)
 
 
@@ -33,7 +37,10 @@ class LiveView:
         self._waiting = Waiting()
 
     def show(self, job: Job) -> None:
-        self._live.update(JobScreen(job, self._waiting.reason(job)))
+        self._live.update(JobScreen(job, self._waiting.reason(job)), refresh=True)
+
+    def say(self, text: str) -> None:
+        self._live.console.print(text)  # above the screen, which anything else would tear
 
 
 class PlainView:
@@ -60,6 +67,9 @@ class PlainView:
             self._print(legend(each.stop_reason for each in job.workloads))
             self._print(headline(job))
         self._state, self._reason = job.state, reason or self._reason
+
+    def say(self, text: str) -> None:
+        say_aside(text)
 
     def _line(self, job: Job, workload: JobWorkload) -> str:
         return (

@@ -8,11 +8,10 @@ import typer
 from tilewright.cli import stop_reasons
 from tilewright.cli.column import Column, Kind
 from tilewright.cli.fitted_table import FittedTable
-from tilewright.cli.following import follow
 from tilewright.cli.news import News
 from tilewright.cli.options import AsJson, JobId, Url
-from tilewright.cli.output import console, print_json, print_json_line
-from tilewright.cli.service import open_client, require_success
+from tilewright.cli.output import console, print_json, print_json_line, say_aside
+from tilewright.cli.service import follow, open_client, require_success
 from tilewright.contract.jobs import Job, JobState
 
 if TYPE_CHECKING:
@@ -56,7 +55,8 @@ def jobs(
     rows = FittedTable(*COLUMNS)
     for job in found:
         rows.add_row(*_row(job))
-    console().print(rows if found else "no jobs; `tilewright submit --help` tells how to make one")
+    nothing = "no jobs; `tilewright submit --help` tells how to make one" if state is None else f"no job is {state}"
+    console().print(rows if found else nothing)
 
 
 def watch(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
@@ -79,7 +79,7 @@ def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
 
 
 def _print_events(client: "Client", job_id: int) -> Job:
-    news = News(client, job_id)
+    news = News(client, job_id, say_aside)
     for event in news:
         if event is None:
             news.job()
@@ -92,7 +92,7 @@ def _row(job: Job) -> tuple[str, ...]:
     return (
         str(job.id),
         job.state,
-        job.network or job.workloads[0].name,
+        _what(job),
         job.target,
         str(job.threads),
         f"{job.progress.workloads_done}/{job.progress.workloads}",
@@ -100,6 +100,12 @@ def _row(job: Job) -> tuple[str, ...]:
         f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
         first_line(job.reason or ""),
     )
+
+
+def _what(job: Job) -> str:
+    if job.network is not None or len(job.workloads) == 1:
+        return job.network or job.workloads[0].name
+    return f"{len(job.workloads)}: {job.workloads[0].name}, ..."
 
 
 def first_line(reason: str) -> str:

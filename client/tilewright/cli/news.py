@@ -3,10 +3,8 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
-
-import typer
 
 from tilewright.cli.waiting import NOTICE_SECONDS
 from tilewright.contract.jobs import Job
@@ -23,8 +21,8 @@ QUIET_SECONDS = 2.0
 class News:
     """Iterates over the events of a job until it ends, and over None wherever there was none for a while."""
 
-    def __init__(self, client: "Client", job_id: int) -> None:
-        self._client, self._job_id = client, job_id
+    def __init__(self, client: "Client", job_id: int, say: Callable[[str], None]) -> None:
+        self._client, self._job_id, self._say = client, job_id, say
         self._heard: queue.SimpleQueue[AnyEvent | Exception | None] = queue.SimpleQueue()
         self._last_answer = time.monotonic()
         self._is_away = False
@@ -73,7 +71,6 @@ class News:
         from tilewright.event_stream import PATIENCE_SECONDS
 
         self._is_away = True
-        typer.echo(
-            f"the service at {self._client.url} does not answer; it is waited for, {PATIENCE_SECONDS:.0f} s at most",
-            err=True,
+        self._say(
+            f"the service at {self._client.url} does not answer; it is waited for, {PATIENCE_SECONDS:.0f} s at most"
         )

@@ -21,6 +21,11 @@ def console() -> Console:
     return terminal
 
 
+def say_aside(text: str) -> None:
+    """To standard error, so that it is no part of the result."""
+    typer.echo(text, err=True)
+
+
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
 

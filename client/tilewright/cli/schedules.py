@@ -11,7 +11,7 @@ from tilewright.cli.known import known_part
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, choose_workloads
 from tilewright.cli.output import X_DEFAULT, console, number, percent, print_json, print_json_line
 from tilewright.cli.service import open_client
-from tilewright.contract.jobs import Job
+from tilewright.contract.jobs import Job, JobState
 from tilewright.contract.schedules import InstructionCount, Lookup, Schedule
 from tilewright.contract.target import Isa
 from tilewright.contract.workload import Workload
@@ -98,6 +98,9 @@ def _why_empty(job: Job | None) -> str:
         return "there are no records yet; `tilewright submit` makes some"
     if not job.state.is_final:
         return f"job {job.id} has no records yet, it is {job.state}; `tilewright watch {job.id}` shows its progress"
+    if job.state is not JobState.FINISHED:
+        end = "failed" if job.state is JobState.FAILED else "was cancelled"
+        return f"job {job.id} has no records: it {end} before there were any"
     known = known_part(job)
     return f"job {job.id} has no records of its own: {known or 'it measured nothing that was not known'}"
 

@@ -18,6 +18,13 @@ def open_client(url: str | None) -> "Client":
     return open_client(url)
 
 
+def follow(client: "Client", job_id: int, show: bool = True) -> Job:
+    """The job at its end; on the way there it is shown."""
+    from tilewright.cli.following import follow
+
+    return follow(client, job_id, show)
+
+
 def require_success(job: Job) -> None:
     """Raises JobFailed or JobCancelled where it did not finish."""
     from tilewright.job_handle import require_success

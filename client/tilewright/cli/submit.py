@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from tilewright.cli import stop_reasons
-from tilewright.cli.following import follow
 from tilewright.cli.known import known_part
 from tilewright.cli.options import AsJson, Batch, Network, Threads, Url, WorkloadFile, check_choice
 from tilewright.cli.output import print_json
-from tilewright.cli.service import open_client, require_success
+from tilewright.cli.service import follow, open_client, require_success
 from tilewright.cli.workload_file import read_workloads
 from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
 from tilewright.contract.target import ISAS
@@ -80,7 +79,8 @@ def _receipt(job: Job, wait: bool) -> str:
     if job.state.is_final:
         is_all = all(each.known_from_job is not None for each in job.workloads)
         done = f"has nothing to do: {known}" if is_all else "has spent this budget already"
-        return f"job {job.id} {done}; `{_best(job)}` shows what was found, more --trials go on"
+        more = "a larger --trials or --seconds goes on from there"
+        return f"job {job.id} {done}; `{_best(job)}` shows what was found; {more}"
     text = f"job {job.id} is {job.state}" + (f": {known}" if known else "")
     return text if wait else f"{text}; `tilewright watch {job.id}` shows its progress"
 

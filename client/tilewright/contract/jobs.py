@@ -107,7 +107,7 @@ class Progress(Message):
     trials_planned: int
     """An upper bound: the plateau stop usually needs fewer."""
     seconds_left: float | None = None
-    """Estimate; None before the first trial."""
+    """An estimate, not a bound; None before the first trial."""
 
 
 class Job(Message):

@@ -1,6 +1,7 @@
 """The base of everything that crosses a process boundary."""
 
-from typing import Annotated, Any, NoReturn
+from collections.abc import Mapping
+from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
@@ -25,6 +26,17 @@ class Input(Message):
 
     # Else pydantic would come through here for an Input inside another, whose error then had no path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        try:
+            return super().model_validate(plain(obj), **options)
+        except ValidationError as error:
+            raise InvalidRequest.from_validation(error, cls) from error
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """With an identity of its own, and as valid as any other."""
+        return type(self)(**{**dict(self), **(update or {})})
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         kind = type(self).__name__

@@ -8,12 +8,22 @@ from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest
 from tilewright_kernels.conv2d.numerics import QUANTIZED_RANGE, Array, Quantization
 
+NO_NUMBERS = "OSU"
+"""Kinds of dtypes: objects, bytes and text."""
 
-def as_numpy(x: Any) -> Array:
-    """Anything array-like; memory is shared where DLPack allows it."""
-    if isinstance(x, np.ndarray) or not hasattr(x, "__dlpack__"):
-        return np.asarray(x)
-    return np.from_dlpack(x)
+
+def as_numpy(name: str, x: Any) -> Array:
+    """An argument that is array-like; memory is shared where DLPack allows it."""
+    if hasattr(x, "__dlpack__") and not isinstance(x, np.ndarray):
+        return np.from_dlpack(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise InvalidRequest(f"{name} is no array of numbers: {error}") from error
+    if array.dtype.kind in NO_NUMBERS:
+        hint = "; give onnx.numpy_helper.to_array of it" if type(x).__name__ == "TensorProto" else ""
+        raise InvalidRequest(f"{name} is {type(x).__name__}, and no array of numbers{hint}")
+    return array
 
 
 def checked_constants(
@@ -76,7 +86,7 @@ USELESS = {
 
 
 def _exactly(name: str, value: Any, dtype: type[np.generic], shape: tuple[int, ...]) -> Array:
-    array = as_numpy(value)
+    array = as_numpy(name, value)
     if array.shape != shape:
         raise InvalidRequest(f"{name} has shape {array.shape}; the workload wants {shape}")
     if array.dtype.kind != np.dtype(dtype).kind or not np.can_cast(array.dtype, dtype, "same_kind"):
@@ -90,7 +100,7 @@ def _exactly(name: str, value: Any, dtype: type[np.generic], shape: tuple[int, .
 
 def _scales(value: Any, channels: int) -> Array:
     """One for each channel."""
-    array = as_numpy(value)
+    array = as_numpy("scale", value)
     if array.size == 1:
         return np.full(channels, _positive("scale", array), np.float32)
     scales = _exactly("scale", array, np.float32, (channels,))
@@ -100,7 +110,7 @@ def _scales(value: Any, channels: int) -> Array:
 
 
 def _positive(name: str, value: Any) -> float:
-    array = as_numpy(value)
+    array = as_numpy(name, value)
     if array.size != 1:
         raise InvalidRequest(f"{name} has shape {array.shape}; it is one number")
     if array.dtype.kind not in ("iuf" if array.ndim == 0 else "f"):
@@ -113,7 +123,7 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _zero_point(name: str, value: Any, dtype: str) -> int:
-    array = as_numpy(value)
+    array = as_numpy(name, value)
     if array.size != 1:
         raise InvalidRequest(f"{name} has shape {array.shape}; it is one integer for all channels")
     low, high = QUANTIZED_RANGE.get(dtype, (0, 0))

@@ -80,7 +80,7 @@ class PackedConv(interface.PackedConv):
 
     def __call__(self, x: Any, out: Array | None = None, residual: Any = None) -> Array:
         if type(x) is not np.ndarray:
-            x = as_numpy(x)
+            x = as_numpy("x", x)
         if x.shape != self._shape or x.dtype != self._dtype:
             raise InvalidRequest(f"x is {x.dtype} {x.shape}; this kernel takes {self._dtype} {self._shape}")
         flags = x.flags
@@ -97,7 +97,7 @@ class PackedConv(interface.PackedConv):
     def _residual(self, residual: Any) -> Array:
         if residual is None or not self._adds:
             raise InvalidRequest("this kernel takes a residual" if self._adds else "this kernel takes no residual")
-        array = as_numpy(residual)
+        array = as_numpy("residual", residual)
         if array.shape != self._result_shape or array.dtype != self._residual_dtype:
             raise InvalidRequest(
                 f"residual is {array.dtype} {array.shape}; this kernel adds {self._residual_dtype} {self._result_shape}"

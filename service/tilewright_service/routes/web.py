@@ -13,15 +13,19 @@ from starlette.responses import Response
 from tilewright.errors import Unavailable
 from tilewright_service.api_reference import operations_of, schemas_of
 from tilewright_service.dependencies import Database, Engine, Settings
+from tilewright_service.dispatch.engine import Engine as AnyEngine
 from tilewright_service.store.jobs import count_jobs
 from tilewright_service.web_page import typed_address, web_page
 
 Answer = TypeVar("Answer")
 
+READING = ["GET", "HEAD"]
+NO_ANSWER = "the engine does not answer"
+
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/")
+@router.api_route("/", methods=READING)
 async def show_front_page(request: Request, settings: Settings, database: Database, engine: Engine) -> Response:
     """Open to everybody; where a token is needed it says no more than that the service is there."""
     needs_token = settings.token is not None
@@ -33,11 +37,11 @@ async def show_front_page(request: Request, settings: Settings, database: Databa
         needs_token=needs_token,
         is_ready=is_ready,
         jobs=jobs,
-        workers=None if needs_token else len(engine.capacity()),
+        workers=None if needs_token else await run_in_threadpool(_count_workers, engine),
     )
 
 
-@router.get("/docs")
+@router.api_route("/docs", methods=READING)
 def show_reference(request: Request, settings: Settings) -> Response:
     """As closed as the document that it shows."""
     needs_token = settings.token is not None
@@ -63,6 +67,14 @@ async def _ask(request: Request, database: Database, question: Callable[[Session
             return await run_in_threadpool(answer)
     except (Unavailable, SQLAlchemyError):
         return None
+
+
+def _count_workers(engine: AnyEngine) -> int | str:
+    """Of an engine elsewhere this may take seconds."""
+    try:
+        return len(engine.capacity())
+    except Unavailable:
+        return NO_ANSWER
 
 
 def _answers(session: Session) -> bool:

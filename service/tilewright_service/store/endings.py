@@ -8,7 +8,7 @@ from tilewright.contract.jobs import JobState, WorkloadState
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
 from tilewright_service.store.jobs import job_row
-from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow
+from tilewright_service.store.tables import FOR_CHANGE, AttemptRow, JobRow, JobWorkloadRow
 
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
 """So many attempts in a row that end without a result and without a new record: the job is given up."""
@@ -37,7 +37,7 @@ def end_attempt(session: Session, job_id: int, number: int, reason: str, is_blam
 
     A blameless end, such as a restart of the service, does not count towards giving up.
     """
-    job = session.get(JobRow, job_id, with_for_update=True)
+    job = session.get(JobRow, job_id, with_for_update=FOR_CHANGE)
     attempt = session.get(AttemptRow, (job_id, number))
     if job is None or attempt is None or not attempt.is_open:
         return False

@@ -9,9 +9,12 @@ from sqlalchemy.orm import Session
 from tilewright.contract.jobs import Job, JobState, JobWorkload, Progress, WorkloadState
 from tilewright.errors import InvalidRequest, NotFound
 from tilewright_service.store.instant import now
-from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
+from tilewright_service.store.tables import FOR_CHANGE, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.waiting import Capacity, explain_waiting
 from tilewright_service.store.workloads import gmacs, parse_workload
+
+FINALS_SECONDS = 3.0
+"""What comes after the search of a workload, which its budget does not count."""
 
 
 def get_job(session: Session, job_id: int, capacity: Capacity | None) -> Job:
@@ -37,7 +40,7 @@ def count_jobs(session: Session) -> dict[JobState, int]:
 
 def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
     """Raises NotFound. A row that is locked stays so until the transaction ends."""
-    row = session.get(JobRow, job_id, with_for_update=True if lock else None)
+    row = session.get(JobRow, job_id, with_for_update=FOR_CHANGE if lock else None)
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     return row
@@ -111,17 +114,27 @@ def _progress(job: JobRow, workloads: list[JobWorkload]) -> Progress:
         workloads_done=len(workloads) - len(open_workloads),
         trials=trials,
         trials_planned=trials + trials_left,
-        seconds_left=_seconds_left(job, trials, trials_left, len(open_workloads)),
+        seconds_left=_seconds_left(job, workloads, trials_left),
     )
 
 
-def _seconds_left(job: JobRow, trials: int, trials_left: int, workloads_left: int) -> float | None:
+def _seconds_left(job: JobRow, workloads: list[JobWorkload], trials_left: int) -> float | None:
+    """At the pace of the workloads that are done; before the first is, at that of the trials."""
     if JobState(job.state).is_final:
         return 0.0
-    if job.started_at is None or not trials:
+    if job.started_at is None:
         return None
-    estimate = (now() - job.started_at).total_seconds() / trials * trials_left
-    return estimate if job.seconds is None else min(estimate, job.seconds * workloads_left)
+    elapsed = (now() - job.started_at).total_seconds()
+    still_open = [each for each in workloads if each.state is not WorkloadState.DONE]
+    searched = sum(each.state is WorkloadState.DONE and bool(each.trials) for each in workloads)
+    begun = sum(min(each.trials / job.trials, 1.0) for each in still_open)
+    if searched:
+        return elapsed / (searched + begun) * (len(still_open) - begun)
+    trials = sum(each.trials for each in still_open)
+    if not trials:
+        return None
+    estimate = elapsed / trials * trials_left
+    return estimate if job.seconds is None else min(estimate, (job.seconds + FINALS_SECONDS) * len(still_open))
 
 
 def _as_job_workload(

@@ -75,7 +75,7 @@ def _next_job(session: Session, cores: int) -> JobRow | None:
         .where(JobRow.state == JobState.QUEUED, JobRow.threads <= cores)
         .order_by(JobRow.priority.desc(), JobRow.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
 
 

@@ -13,6 +13,9 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 HexDigest = String(64)
 Name = String(128)
 
+FOR_CHANGE = {"key_share": True}
+"""How a row is locked that will change: others may go on to refer to it (FOR NO KEY UPDATE). SQLite has none."""
+
 
 class Table(DeclarativeBase):
     metadata = MetaData(

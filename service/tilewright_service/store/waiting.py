@@ -63,7 +63,7 @@ def _running(session: Session) -> dict[int, bool]:
 
 def _reason(job: JobRow, queue: Queue, capacity: Capacity | None) -> str | None:
     if job.state == JobState.RUNNING:
-        return None if queue.running.get(job.id, True) else "it waits: a worker is being made ready"
+        return None if queue.running.get(job.id, True) else "a worker is being made ready"
     waits = f"it waits: {_obstacle(job, queue, capacity)}"
     return waits if job.reason is None else f"{waits}; its last attempt ended: {job.reason}"
 
