@@ -87,7 +87,7 @@ class Terminal:
         output, _, prompt = shown.rpartition("<")
         return Ended(int(prompt.rstrip(">")), seconds, output.partition("\n")[2].replace("^C", "").strip())
 
-    def left_over(self, seconds: float = 2.0) -> list[str]:
+    def left_over(self, seconds: float = 10.0) -> list[str]:
         """The processes that are still there after a moment."""
         deadline = time.monotonic() + seconds
         while (left := self._processes()) and time.monotonic() < deadline:

@@ -58,7 +58,6 @@ SERVE_MOMENTS = {
     "Dask is imported": loaded("/tornado/"),
     "the cluster starts": started("resource_tracker"),
     "its worker is imported": started("spawn_main"),
-    "an attempt stands by": started("tilewright_worker"),
     "it serves": said("logs  "),
     "it has served for a moment": said("logs  ", 1.0),
 }
@@ -140,11 +139,3 @@ def test_sigterm_ends_a_worker_with_0_and_without_a_word(scheduler: str) -> None
         worker.terminate()
         assert worker.communicate()[0] == ""
     assert worker.returncode == 0
-
-
-def test_a_worker_whose_scheduler_is_gone_says_so_in_one_line() -> None:
-    with running_scheduler() as (url, process), running_worker(url) as worker:
-        process.terminate()
-        process.communicate()
-        assert worker.communicate()[0] == f"the scheduler at {url} is gone\n"
-    assert worker.returncode == 1

@@ -132,3 +132,11 @@ def test_service_and_worker_meet_at_a_scheduler_with_certificates(
         ServiceProcess(tmp_path, TILEWRIGHT_ENGINE=tls_scheduler, **ours.settings("CLIENT")) as service,
     ):
         assert service.url.startswith("http://127.0.0.1:")
+
+
+def test_a_worker_whose_scheduler_is_gone_says_so_in_one_line() -> None:
+    with running_scheduler() as (url, process), running_worker(url) as worker:
+        process.terminate()
+        process.communicate()
+        assert worker.communicate()[0] == f"the scheduler at {url} is gone\n"
+    assert worker.returncode == 1

@@ -81,7 +81,7 @@ def _worker(engine_url: str, security: Security) -> Nanny:
         name=f"{socket.gethostname()}-{os.getpid()}",
         resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
         memory_limit=0,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         security=security,
         death_timeout=JOIN_SECONDS,
         dashboard_address="127.0.0.1:0",

@@ -53,7 +53,7 @@ def _embedded(settings: Settings) -> DaskEngine:
         dashboard_address="127.0.0.1:0",
         worker_dashboard_address="127.0.0.1:0",
         memory_limit=0,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         local_directory=tempfile.gettempdir(),
         resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
     )
