@@ -75,7 +75,7 @@ def _next_job(session: Session, cores: int) -> JobRow | None:
         .where(JobRow.state == JobState.QUEUED, JobRow.threads <= cores)
         .order_by(JobRow.priority.desc(), JobRow.id)
         .limit(1)
-        .with_for_update(**FOR_CHANGE, skip_locked=True)
+        .with_for_update(key_share=FOR_CHANGE["key_share"], skip_locked=True)
     )
 
 
