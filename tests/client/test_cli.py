@@ -74,6 +74,7 @@ def test_the_version_is_shown() -> None:
         (json.dumps({**CONV, "groups": 3}), "groups=3 does not divide in_channels=64"),
         (json.dumps([CONV, {**CONV, "stride": [1]}]), "[1].stride is 2 numbers: height, width (found 1)"),
         ("[" * 100_000, "nested too deeply"),
+        (f'{{"batch": {"[" * 600}{"]" * 600}}}', "nested too deeply"),
     ],
 )
 def test_bad_workloads_are_wrong_usage_and_name_the_field(

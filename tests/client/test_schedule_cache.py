@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +20,14 @@ from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target
 from tilewright.http import Client
 
-from .conftest import Reply, ScriptedServer
+from .conftest import HOST, Call, Reply, ScriptedServer
 from .examples import CONV, problem, schedule
 
 pytestmark = pytest.mark.usefixtures("_kernels")
 
 NOTHING = Reply(200, {"items": [None]})
 AWAY = Reply(503, problem("unavailable", 503))
+SLOW_SECONDS = 0.1
 
 
 def answer(schedule_id: int = 11, isa: str = "avx512_vnni") -> Reply:
@@ -53,7 +55,12 @@ def kept(hub: tilewright.Hub, server: ScriptedServer, cache_folder: Path) -> Pat
 
 
 def loaded_id(hub: tilewright.Hub, **options: Any) -> int | None:
-    """Of the schedule that the kernel was built from; None for the default kernel."""
+    """Of the schedule that a program that starts now builds its kernel from; None for the default kernel."""
+    return next_id(tilewright.Hub(hub.client), **options)
+
+
+def next_id(hub: tilewright.Hub, **options: Any) -> int | None:
+    """The same of a program that goes on: of a service that did not answer it does not ask again at once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = hub.load(CONV, **options).schedule
@@ -95,6 +102,42 @@ def test_an_answer_counts_more_than_what_was_served_before(
     assert loaded_id(hub) is None
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(500, problem("internal", 500)), Reply(200, "<p>Welcome to nginx!</p>", "text/html"), Reply(200, {"a": 1})],
+    ids=["500", "another page", "another JSON"],
+)
+def test_a_service_that_is_out_of_order_is_as_good_as_away(
+    hub: tilewright.Hub, kept: Path, server: ScriptedServer, reply: Reply
+) -> None:
+    server.replies(reply)
+    with pytest.warns(UserWarning, match="using schedule 11"):
+        assert hub.load(CONV, strict=True).schedule is not None
+
+
+def test_a_service_that_did_not_answer_is_asked_again_after_ten_times_as_long(
+    hub: tilewright.Hub, kept: Path, server: ScriptedServer
+) -> None:
+    def slowly(_: Call) -> Reply:
+        time.sleep(SLOW_SECONDS)
+        return AWAY
+
+    server.replies(slowly)
+    asked_before, began = len(server.calls), time.monotonic()
+    assert next_id(hub) == 11
+    failed_at = time.monotonic()
+    server.replies(answer(12))
+    assert next_id(hub) == 11
+    with pytest.raises(errors.Unavailable):
+        hub.load({**CONV, "batch": 2}, strict=True)
+    assert len(server.calls) == asked_before + 1
+    while next_id(hub) == 11:
+        time.sleep(0.01)
+    silence = time.monotonic() - failed_at
+    assert 9.5 * SLOW_SECONDS < silence < 10 * (failed_at - began) + 5 * SLOW_SECONDS
+    assert len(server.calls) == asked_before + 2
+
+
 @pytest.mark.parametrize("refusal", [("unauthorized", 401), ("not-found", 404)])
 def test_a_refusal_is_an_answer(
     hub: tilewright.Hub, kept: Path, server: ScriptedServer, refusal: tuple[str, int]
@@ -111,6 +154,21 @@ def test_what_was_served_belongs_to_its_service_workload_and_threads(
     with pytest.warns(UserWarning, match="default kernel"):
         assert hub.load({**CONV, "batch": 2}).schedule is None
     assert loaded_id(connect(server.url.replace("127.0.0.1", "localhost"))) is None
+    assert loaded_id(hub) == 11
+
+
+def test_host_classes_under_one_folder_are_kept_apart(
+    hub: tilewright.Hub, kept: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a home that several machines share."""
+    with monkeypatch.context() as elsewhere:
+        other = HOST.model_copy(update={"host_class": "other-cpu"})
+        elsewhere.setattr(sys.modules["tilewright_kernels.isa.host"], "this_host", lambda: other)
+        assert loaded_id(hub) is None
+        server.replies(answer(12))
+        assert loaded_id(hub) == 12
+        server.replies(AWAY)
+        assert loaded_id(hub) == 12
     assert loaded_id(hub) == 11
 
 

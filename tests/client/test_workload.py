@@ -163,6 +163,26 @@ def test_a_workload_cannot_be_changed() -> None:
     assert workload == Workload(**CONV)
 
 
+def test_a_mistake_is_an_invalid_request_on_every_way_in() -> None:
+    with pytest.raises(InvalidRequest, match="batch") as caught:
+        Workload.model_validate({**CONV, "batch": 0})
+    assert [error["field"] for error in caught.value.errors] == ["batch"]
+    assert str(caught.value) == complaint(batch=0)
+
+
+def test_a_copy_has_an_identity_of_its_own_and_is_as_valid() -> None:
+    workload = Workload.model_validate(CONV)
+    first_id = workload.id
+    copy = workload.model_copy(update={"batch": 2})
+    assert copy.id == Workload.model_validate({**CONV, "batch": 2}).id != first_id
+    assert copy.name.startswith("n2_")
+    assert workload.model_copy() == workload
+    with pytest.raises(InvalidRequest, match="batch"):
+        workload.model_copy(update={"batch": 0})
+    with pytest.raises(InvalidRequest, match="colour"):
+        workload.model_copy(update={"colour": "red"})
+
+
 def test_the_name_reads_like_the_layer() -> None:
     assert Workload.model_validate(CONV).name == "n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc"
     changed = {

@@ -39,26 +39,33 @@ def ask(service: ServiceInThread, *heights: int, **options: Any) -> tuple[int, d
     return answer.status_code, answer.raise_for_status().json()
 
 
-def conclude(attempt: AttemptClient, height: int, stop_reason: str = "trials", isa: str = "x86_64") -> None:
+def conclude(
+    attempt: AttemptClient,
+    height: int,
+    stop_reason: str = "trials",
+    isa: str = "x86_64",
+    host_class: str = HOST.host_class,
+    latency_us: float = 90.0,
+) -> None:
     """What an attempt says at the end of a search."""
     order, workload_id = attempt.order, id_of(height)
-    publication = invented_publication(order.job_id, order.attempt, workload_id)
+    publication = invented_publication(order.job_id, order.attempt, workload_id, latency_us=latency_us)
     target = Target(isa=isa, threads=order.threads)
-    schedule = attempt.publish(publication.model_copy(update={"target": target}))
+    provenance = publication.provenance.model_copy(update={"host_class": host_class})
+    schedule = attempt.publish(publication.model_copy(update={"target": target, "provenance": provenance}))
     attempt.report_outcome(
         WorkloadOutcome(workload_id=workload_id, stop_reason=stop_reason, seconds=1.0, schedule_id=schedule.id)
     )
 
 
-def tune(
-    service: ServiceInThread, *heights: int, stop_reason: str = "trials", isa: str = "x86_64", **options: Any
-) -> int:
+def tune(service: ServiceInThread, *heights: int, ended: dict[str, Any] | None = None, **options: Any) -> int:
     """A job that has tuned these; its id."""
     _, job = ask(service, *heights, **options)
-    with service.begin_attempt(START) as attempt:
+    host_class = (ended or {}).get("host_class", HOST.host_class)
+    with service.begin_attempt(Start(host=HOST.model_copy(update={"host_class": host_class}))) as attempt:
         assert attempt.order.job_id == job["id"]
         for height in heights:
-            conclude(attempt, height, stop_reason, isa)
+            conclude(attempt, height, **(ended or {}))
         attempt.report_result(Finished())
     return int(job["id"])
 
@@ -141,7 +148,7 @@ def test_the_same_list_again_is_still_the_job_that_did_it(service: ServiceInThre
     ids=lambda asked: next(iter(asked)),
 )
 def test_a_larger_budget_or_another_target_is_tuned(service: ServiceInThread, asked: dict[str, Any]) -> None:
-    tune(service, 8, 9, seconds=5, stop_reason="seconds")
+    tune(service, 8, 9, seconds=5, ended={"stop_reason": "seconds"})
     status, job = ask(service, 9, **{"seconds": 5, **asked})
     assert (status, sources(job), states(job)) == (201, [None], ["queued"])
     assert ask(service, 9, seconds=4)[0] == 200
@@ -149,7 +156,7 @@ def test_a_larger_budget_or_another_target_is_tuned(service: ServiceInThread, as
 
 @pytest.mark.parametrize("stop_reason", ["trials", "plateau", "exhausted"])
 def test_a_search_that_seconds_did_not_end_is_known_for_any_seconds(service: ServiceInThread, stop_reason: str) -> None:
-    tune(service, 8, 9, seconds=5, stop_reason=stop_reason)
+    tune(service, 8, 9, seconds=5, ended={"stop_reason": stop_reason})
     assert [ask(service, 9, seconds=seconds)[0] for seconds in (6, None)] == [200, 200]
     assert ask(service, 9, trials=11)[0] == 201
 
@@ -176,7 +183,7 @@ def test_auto_is_not_known_from_an_explicit_target(service: ServiceInThread) -> 
 
 def test_each_path_is_known_from_the_job_that_tuned_for_it(service: ServiceInThread) -> None:
     """Auto found x86_64 here; avx2 was asked for by name, with fewer trials."""
-    on_auto, on_avx2 = tune(service, 8, 9), tune(service, 8, 9, target="avx2", isa="avx2", trials=5)
+    on_auto, on_avx2 = tune(service, 8, 9), tune(service, 8, 9, target="avx2", trials=5, ended={"isa": "avx2"})
     assert sources(ask(service, 9)[1]) == [on_auto]
     assert sources(ask(service, 9, target="avx2", trials=5)[1]) == [on_avx2]
     assert sources(ask(service, 9, target="avx2")[1]) == [None]
@@ -193,6 +200,18 @@ def test_each_host_class_is_known_from_the_job_that_ran_there(service: ServiceIn
         attempt.report_result(Finished())
     _, job = ask(service, 9, 8)
     assert (sources(job), job["workloads"][0]["best_latency_us"]) == ([tuned, tuned], 90.0)
+
+
+@pytest.mark.parametrize("latencies", [(10.0, 90.0), (90.0, 10.0)])
+def test_of_two_host_classes_that_have_tuned_it_the_faster_is_known(
+    service: ServiceInThread, latencies: tuple[float, float]
+) -> None:
+    tuned = {
+        latency_us: tune(service, 8, 9, trials=trials, ended={"host_class": name, "latency_us": latency_us})
+        for name, trials, latency_us in zip(("first", "second"), (10, 11), latencies, strict=True)
+    }
+    _, job = ask(service, 9, 8)
+    assert (sources(job), job["workloads"][0]["best_latency_us"]) == ([tuned[10.0]] * 2, 10.0)
 
 
 @pytest.mark.parametrize("end", [Interrupted(), Failed(reason="the disk is full")], ids=lambda end: end.outcome)

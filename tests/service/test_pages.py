@@ -6,22 +6,29 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
 from tilewright import __version__
 from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.workers import Worker
+from tilewright.errors import Unavailable
 from tilewright_service.settings import Settings
 
+from ..services import IdleEngine
 from .in_thread import ServiceInThread, serving
 from .stand_in import HOST, invented_publication
 
 VOID = ("meta", "link")
+SLOW_SECONDS = 2.0
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 
 
@@ -102,6 +109,40 @@ def test_its_commands_work_with_the_address_that_was_typed(service: ServiceInThr
     for command in commands:  # nothing is tuned here, so nobody may wait for it
         shell(f"{export}\n{command.replace('--wait', '')}", tmp_path)
     assert service.job(1)["network"] == "resnet18"
+
+
+def test_a_slow_engine_holds_up_nothing_but_the_front_page(
+    service: ServiceInThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, is_over = threading.Event(), threading.Event()
+
+    def capacity(_: IdleEngine) -> Sequence[Worker]:
+        asked.set()
+        is_over.wait(SLOW_SECONDS)
+        return []
+
+    monkeypatch.setattr(IdleEngine, "capacity", capacity)
+    with ThreadPoolExecutor() as pool:
+        front = pool.submit(httpx2.get, service.url, timeout=20)
+        assert asked.wait(10)
+        assert service.http.get("/healthz").status_code == 200
+        assert not front.done()
+        is_over.set()
+        assert front.result().status_code == 200
+
+
+def test_an_engine_that_does_not_answer_is_said(service: ServiceInThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    def capacity(_: IdleEngine) -> Sequence[Worker]:
+        raise Unavailable("nobody answers")
+
+    monkeypatch.setattr(IdleEngine, "capacity", capacity)
+    assert re.search(r"state\s+ready\s+workers\s+the engine does not answer\s+jobs", page_of(service, "/").text)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_whether_a_page_is_there_can_be_asked_without_its_text(service: ServiceInThread, path: str) -> None:
+    answer = service.http.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_a_database_that_does_not_answer_is_said(service: ServiceInThread) -> None:
@@ -185,4 +226,4 @@ def test_every_command_of_the_reference_works(service: ServiceInThread, tmp_path
 
 
 def test_a_wrong_method_is_told_the_right_one(service: ServiceInThread) -> None:
-    assert service.http.post("/").headers["allow"] == "GET, HEAD"
+    assert set(service.http.post("/").headers["allow"].split(", ")) == {"GET", "HEAD"}

@@ -36,7 +36,8 @@ class Input(Message):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """With an identity of its own, and as valid as any other."""
-        return type(self)(**{**dict(self), **(update or {})})
+        fields = {name: getattr(self, name) for name in self.model_fields_set}  # and no property that was cached
+        return type(self)(**{**fields, **(update or {})})
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         kind = type(self).__name__
