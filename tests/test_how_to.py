@@ -250,7 +250,7 @@ def test_qdq_of_the_default_types_is_one_of_qlinear_convs_only_as_the_page_says(
 ) -> None:
     """Of the tensors of this model one has two readers."""
     quantize_static("float.onnx", "int8.onnx", names["Images"]())
-    with pytest.raises(AssertionError, match="'stem.*see QOperator and QDQ"):
+    with pytest.raises(AssertionError, match=r"'stem.*see QOperator and QDQ"):
         take(names, onnx.load("int8.onnx"))
     otherwise = onnxruntime.SessionOptions()
     otherwise.graph_optimization_level = names["options"].graph_optimization_level
