@@ -18,6 +18,8 @@ COMMAND = (sys.executable, "-c", "from tilewright.cli import main; main()")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """Colours, movements of the cursor, and what clears lines."""
 
+LINE_END = re.compile(r"\n|\r(?=\x1b\[2K)")
+
 
 class Screen:
     """Standard input, output and error of one process; `text` is what has come so far, with all control sequences."""
@@ -45,8 +47,8 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """Of one frame after the other: a new one begins where the cursor goes back."""
-        return CONTROL.sub("", re.sub(r"\r(?!\r*\n)", "\n", self.text)).split("\n")
+        """Of all frames; another frame begins where the cursor goes back and clears the line."""
+        return [CONTROL.sub("", line) for line in LINE_END.split(self.text)]
 
     def wait_for(self, words: str, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds

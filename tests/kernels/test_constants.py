@@ -1,5 +1,8 @@
 """What `pack` takes, and what it says where values are forgotten, useless or wrong: never a wrong result."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +81,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "dtype of weight": ({"weight": WEIGHT.astype(np.uint8)}, "weight is uint8; the workload wants int8"),
     "float weight": ({"weight": WEIGHT.astype(np.float32)}, "weight is float32"),
+    "a weight of ONNX": (
+        {"weight": numpy_helper.from_array(WEIGHT)},
+        "weight is TensorProto, and no array of numbers; give onnx.numpy_helper.to_array of it",
+    ),
+    "a bias of ONNX": ({"bias": numpy_helper.from_array(BIAS)}, "bias is TensorProto.*to_array"),
+    "a zero point of ONNX": (
+        {"out_zero_point": numpy_helper.from_array(np.array(3, np.uint8))},
+        "out_zero_point is TensorProto.*to_array",
+    ),
+    "ragged weight": ({"weight": [[1, 2], [3]]}, "weight is no array of numbers: "),
+    "ragged scale": ({"scale": [0.5, [0.5]]}, "scale is no array of numbers: "),
+    "text for a weight": ({"weight": "weight.npy"}, "weight is str, and no array of numbers"),
     "range of weight": ({"weight": WEIGHT.astype(np.int32) * 200}, "weight has values outside the range of int8"),
     "shape of bias": ({"bias": np.zeros(8, np.int32)}, r"bias has shape \(8,\)"),
     "one bias": ({"bias": 0}, r"bias has shape \(\)"),
@@ -85,7 +100,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "range of bias": ({"bias": np.full(20, 2**31, np.int64)}, "bias has values outside the range of int32"),
     "shape of scale": ({"scale": np.ones(8, np.float32)}, r"scale has shape \(8,\)"),
     "bias for a scale": ({"scale": np.ones(20, np.int32)}, "scale is int32; the workload wants float32"),
-    "text for a scale": ({"scale": "0.5"}, "scale is <U3"),
+    "text for a scale": ({"scale": "0.5"}, "scale is str, and no array of numbers"),
     "scale of zero": ({"scale": 0.0}, "scale has to be finite and positive"),
     "scale below zero": ({"scale": -1.0}, "scale has to be finite and positive"),
     "scale of infinity": ({"scale": float("inf")}, "scale has to be finite and positive"),
@@ -95,9 +110,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "data zero point": ({"data_zero_point": 256}, "data_zero_point is 256; for uint8"),
     "zero point below": ({"data_zero_point": -1}, "data_zero_point is -1"),
     "zero point of an int8": ({"data_zero_point": np.array(-3, np.int8)}, "data_zero_point is -3; for uint8"),
-    "zero point beyond int64": ({"data_zero_point": 2**70}, "data_zero_point is 1180591620717411303424"),
+    "zero point beyond int64": (
+        {"data_zero_point": 2**70},
+        "data_zero_point is 1180591620717411303424, which is beyond",
+    ),
     "zero points of channels": ({"out_zero_point": np.zeros(20, np.uint8)}, r"shape \(20,\); it is one integer"),
-    "no zero point": ({"data_zero_point": None}, "data_zero_point is None; for uint8"),
+    "no zero point": ({"data_zero_point": None}, "data_zero_point is None, and no array of numbers"),
     "out zero point": ({"out_zero_point": 1.5}, "out_zero_point is 1.5"),
     "float zero point": ({"out_zero_point": np.float32(1)}, "out_zero_point is 1.0"),
     "zero point of truth": ({"out_zero_point": True}, "out_zero_point is True"),
@@ -186,8 +204,16 @@ def test_a_kernel_says_in_a_line_what_it_is(kernel: Kernel) -> None:
     path = kernel.target.isa
     assert repr([kernel]) == f"[<Kernel {name}, {path}, 1 thread, no schedule>]"
     packed = kernel.pack(WEIGHT, BIAS, scale=1)
-    shapes = "uint8 (1, 5, 6, 8) -> uint8 (1, 5, 6, 20)"
+    shapes = f"{name}, uint8 (1, 5, 6, 8) -> uint8 (1, 5, 6, 20)"
     assert repr([packed]) == f"[<PackedConv {shapes}, {path}, 1 thread, no schedule>]"
+
+
+@pytest.mark.parametrize("send", [pickle.dumps, copy.deepcopy])
+def test_a_kernel_stays_in_its_process_and_says_what_to_do_instead(kernel: Kernel, send: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="a kernel is machine code of this process: send its workload, and load it"):
+        send(kernel)
+    with pytest.raises(TypeError, match="a packed convolution is machine code of this process: load and pack again"):
+        send(kernel.pack(WEIGHT, BIAS, scale=1))
 
 
 def test_kernels_are_what_the_client_promises(kernel: Kernel) -> None:

@@ -3,6 +3,7 @@
 The moments are told by what a process has loaded or started, so that they are the same on a slow machine.
 """
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -111,6 +112,18 @@ def test_a_second_ctrl_c_ends_a_service_at_once(terminal: Terminal) -> None:
     assert terminal.left_over() == []
 
 
+def test_a_service_that_was_started_without_ctrl_c_ignores_it_and_ends_on_sigterm_with_0(terminal: Terminal) -> None:
+    service = terminal.start("(trap '' INT; exec tilewright serve)")
+    terminal.await_text("logs  ")
+    terminal.press_ctrl_c()
+    with pytest.raises(psutil.TimeoutExpired):
+        service.wait(0.5)
+    service.terminate()
+    ended = terminal.await_end()
+    assert (ended.exit_code, len(ended.output.splitlines())) == (0, 4)
+    assert terminal.left_over() == []
+
+
 @pytest.mark.parametrize("moment", WORKER_MOMENTS)
 def test_ctrl_c_ends_a_worker_when(moment: str, terminal: Terminal, scheduler: str) -> None:
     ended = interrupt(terminal, f"tilewright worker --engine {scheduler}", WORKER_MOMENTS[moment])
@@ -131,6 +144,15 @@ def test_ctrl_c_ends_a_worker_that_waits_for_its_scheduler(terminal: Terminal) -
 def test_ctrl_c_ends_a_demo_with_its_service(terminal: Terminal) -> None:
     ended = interrupt(terminal, "TMPDIR=~ tilewright demo", started("spawn_main"))
     assert (ended.exit_code, ended.output) == (130, "")
+    assert terminal.left_over() == []
+
+
+def test_sigterm_ends_a_demo_with_its_service(terminal: Terminal) -> None:
+    demo = terminal.start("TMPDIR=~ tilewright demo")
+    started("spawn_main")(terminal, demo)
+    demo.terminate()
+    ended = terminal.await_end()
+    assert (ended.exit_code, ended.output) == (128 + signal.SIGTERM, "")
     assert terminal.left_over() == []
 
 

@@ -21,9 +21,17 @@ def as_numpy(name: str, x: Any) -> Array:
     except ValueError as error:
         raise InvalidRequest(f"{name} is no array of numbers: {error}") from error
     if array.dtype.kind in NO_NUMBERS:
-        hint = "; give onnx.numpy_helper.to_array of it" if type(x).__name__ == "TensorProto" else ""
-        raise InvalidRequest(f"{name} is {type(x).__name__}, and no array of numbers{hint}")
+        raise InvalidRequest(f"{name} is {_describe(x)}")
     return array
+
+
+def _describe(x: Any) -> str:
+    """What NumPy makes no numbers of."""
+    if isinstance(x, int):
+        return f"{x}, which is beyond 64 bits"
+    kind = "None" if x is None else type(x).__name__
+    hint = "; give onnx.numpy_helper.to_array of it" if kind == "TensorProto" else ""
+    return f"{kind}, and no array of numbers{hint}"
 
 
 def checked_constants(
