@@ -69,7 +69,7 @@ def watch(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
 
 
 def cancel(job_id: JobId, url: Url = None, as_json: AsJson = False) -> None:
-    """Stop a job within seconds. What it measured is kept."""
+    """Stop a job within seconds. Its records are kept; a workload whose search had not ended gets no schedule."""
     with open_client(url) as client:
         job = client.cancel(job_id)
     if as_json:

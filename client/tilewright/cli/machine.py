@@ -37,7 +37,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _print_table(done: list["Check"]) -> None:
-    rows = FittedTable(Column("", Kind.WORD), Column("check", Kind.NAME), Column("found", Kind.PROSE))
+    rows = FittedTable(Column("", Kind.WORD), Column("check", Kind.WORD), Column("found", Kind.PROSE))
     for check in done:
         rows.add_row(Text("ok", style="green") if check.ok else Text("no", style="red"), check.name, check.detail)
     console().print(rows)

@@ -18,9 +18,9 @@ COLUMNS = (
     Column("x"),
     Column("in", rank=1),
     Column("out", rank=2),
-    Column("kernel", rank=4),
-    Column("stride", rank=5),
-    Column("groups", rank=3),
+    Column("kernel", rank=3),
+    Column("stride", rank=4),
+    Column("groups", rank=5, once=True),
     Column("MMAC"),
 )
 
