@@ -119,3 +119,12 @@ def test_a_service_that_has_gone_away_is_missed_after_some_seconds(tmp_path: Pat
         notice = process.stderr.readline()
     assert notice == f"the service at {service.url} does not answer; it is waited for, 60 s at most\n"
     assert 1 < time.monotonic() - gone < 15
+
+
+def test_on_a_terminal_the_notice_takes_the_place_of_the_screen_which_is_drawn_anew(tmp_path: Path) -> None:
+    with ExitStack() as watched:
+        with serving(tmp_path) as service:
+            screen = watched.enter_context(watching(service, service.submit()["id"]))
+            screen.wait_for("queued")
+        screen.wait_for("does not answer")
+    assert re.search(UP.pattern + "the service at http://", screen.text)
