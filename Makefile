@@ -50,5 +50,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
 	@rm -rf tilewright.egg-info # of an earlier installation: Python would read it here before the one in $(VENV)
+	@echo "Installing into $(VENV); the first time it takes about a minute."
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
