@@ -14,9 +14,13 @@ from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from .environment import environment
+
 COMMAND = (sys.executable, "-c", "from tilewright.cli import main; main()")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 """Colours, movements of the cursor, and what clears lines."""
+
+DECIDE = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES")
 
 LINE_END = re.compile(r"\n|\r(?=\x1b\[2K)")
 
@@ -34,7 +38,7 @@ class Screen:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=environment(TERM="xterm-256color", **variables),
+            env=screen_environment(TERM="xterm-256color", **variables),
             start_new_session=True,
         )
         os.close(slave)
@@ -83,10 +87,6 @@ class Screen:
         os.close(self._master)
 
 
-def environment(**variables: str) -> dict[str, str]:
+def screen_environment(**variables: str) -> dict[str, str]:
     """Without what would decide width and colour in place of the terminal."""
-    decides = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES")
-    mine = {
-        name: value for name, value in os.environ.items() if name not in decides and not name.startswith("TILEWRIGHT_")
-    }
-    return {**mine, **variables}
+    return environment(*DECIDE, **variables)

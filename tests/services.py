@@ -1,7 +1,6 @@
 """The one way to start a service in tests and in bench: a process, as people start it, or a thread of this process."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -25,6 +24,8 @@ from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 
+from .environment import environment
+
 STOP_SECONDS = 30.0
 
 
@@ -45,7 +46,7 @@ class ServiceProcess:
         self._log = folder / "service.log"
         self._command = [python, "-m", "tilewright.cli", "serve", "--json"]
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")},
+            **environment(),
             "TILEWRIGHT_PORT": "0",
             "TILEWRIGHT_DATA_DIR": str(self.data_dir),
             "TILEWRIGHT_LOGS_DIR": str(self.logs_dir),

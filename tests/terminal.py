@@ -17,6 +17,8 @@ from typing import NamedTuple, Self
 
 import psutil
 
+from .environment import environment
+
 TILEWRIGHT = Path(sys.executable).with_name("tilewright")
 PATIENCE_SECONDS = 60.0
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -44,9 +46,7 @@ class Terminal:
             stdout=other_end,
             stderr=other_end,
             env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")},
-                "PATH": f"{TILEWRIGHT.parent}:{os.environ['PATH']}",
-                "HOME": str(folder),
+                **environment(PATH=f"{TILEWRIGHT.parent}:{os.environ['PATH']}", HOME=str(folder)),
                 "PS1": "<$?>",
                 "TERM": "xterm",
                 "TILEWRIGHT_LOGS_DIR": self.mark,  # attempts are given this one, and nothing else of ours

@@ -11,7 +11,7 @@ import pytest
 
 from tilewright.contract.attempts import Finished, Start
 
-from ..screen import COMMAND, CONTROL, Screen, environment
+from ..screen import COMMAND, CONTROL, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
 from .tuned_service import HOST, send_trials, tune
 
@@ -35,7 +35,7 @@ def watching(service: ServiceInThread, job_id: int) -> Iterator[Screen]:
 @contextmanager
 def piped(service: ServiceInThread, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     command = (*COMMAND, *arguments)
-    variables = environment(TILEWRIGHT_URL=service.url, PYTHONUNBUFFERED="1")
+    variables = screen_environment(TILEWRIGHT_URL=service.url, PYTHONUNBUFFERED="1")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables) as process:
         try:
             yield process

@@ -10,7 +10,7 @@ import pytest
 
 from tilewright.contract.attempts import Finished, Start
 
-from ..screen import COMMAND, Screen, environment
+from ..screen import COMMAND, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
 from .tuned_service import HOST, tune
 
@@ -55,7 +55,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceInThread]
 
 def piped(service: ServiceInThread, *arguments: str) -> str:
     command = (*COMMAND, *arguments)
-    variables = environment(TILEWRIGHT_URL=service.url)
+    variables = screen_environment(TILEWRIGHT_URL=service.url)
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=True, timeout=60).stdout
 
 

@@ -1,6 +1,5 @@
 """What somebody reads who has just started a service."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,16 +11,16 @@ import pytest
 from tilewright_service.serve import say_address
 from tilewright_service.settings import Settings
 
+from ..environment import environment
 from ..services import ServiceProcess
 
 
 def test_a_service_that_has_started_says_where_everything_is(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")}
     command = [sys.executable, "-m", "tilewright.cli", "serve", "--port", "0", "--data-dir", "data"]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
-        env={**environment, "TILEWRIGHT_LOCKS_DIR": str(tmp_path / "locks")},
+        env=environment(TILEWRIGHT_LOCKS_DIR=str(tmp_path / "locks")),
         stdout=subprocess.PIPE,
         text=True,
     ) as service:

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from tilewright_worker.scheduler import TLS_SETTING
 
+from ..environment import environment
 from ..services import ServiceProcess
 from ..terminal import TILEWRIGHT
 from .running_scheduler import running_scheduler, running_worker
@@ -72,11 +73,10 @@ def web_server() -> Iterator[str]:
 
 
 def refusal(command: str, engine: str, folder: Path, settings: dict[str, str]) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TILEWRIGHT_")}
     options = ["--port", "0", "--data-dir", str(folder / "data")] if command == "serve" else []
     done = subprocess.run(
         [TILEWRIGHT, command, "--engine", engine, *options],
-        env={**environment, **settings},
+        env=environment(**settings),
         capture_output=True,
         text=True,
         timeout=60,
