@@ -162,8 +162,8 @@ class Hub:
             return self._served(host, workload, threads)
         except AWAY as error:
             took = time.monotonic() - began
-            self._failure = error if took > QUICK_SECONDS else None
-            self._ask_again_at = time.monotonic() + SILENCE_FACTOR * took
+            if took > QUICK_SECONDS:
+                self._failure, self._ask_again_at = error, time.monotonic() + SILENCE_FACTOR * took
             raise
 
     def _served(self, host: Host, workload: Workload, threads: int) -> Schedule:

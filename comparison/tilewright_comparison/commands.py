@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from tilewright.cli.interrupts import interruptible
+from tilewright.cli.interrupts import interruptible, on_signal
 from tilewright.cli.options import AsJson
 from tilewright.cli.output import console
 from tilewright.parts import needing
@@ -16,7 +16,7 @@ def demo(as_json: AsJson = False) -> None:
     with needing("all"):
         from tilewright_comparison.demo import run
 
-    signal.signal(signal.SIGTERM, _leave)
+    on_signal(signal.SIGTERM, _leave)
     with interruptible():
         raise typer.Exit(run(console(), as_json))
 

@@ -11,6 +11,9 @@ from tilewright_kernels.conv2d.numerics import QUANTIZED_RANGE, Array, Quantizat
 NO_NUMBERS = "OSU"
 """Kinds of dtypes: objects, bytes and text."""
 
+WITHOUT_EFFECT = {"scale": 1.0, "residual_scale": 1.0, "residual_zero_point": 0, "out_scale": 1.0}
+"""What stands for the values that a workload has no use for."""
+
 
 def as_numpy(name: str, x: Any) -> Array:
     """An argument that is array-like; memory is shared where DLPack allows it."""
@@ -38,11 +41,10 @@ def checked_constants(
     workload: Workload, weight: Any, data_zero_point: Any, out_zero_point: Any, **where_needed: Any
 ) -> Quantization:
     """`where_needed` are the arguments that only some workloads have a use for, None where they are not given."""
-    check_presence(workload, where_needed)
     channels = workload.out_channels
-    otherwise = {"bias": np.zeros(channels, np.int32), "scale": 1.0, "residual_scale": 1.0, "residual_zero_point": 0}
-    given = {**otherwise, "out_scale": 1.0}
-    given.update((name, value) for name, value in where_needed.items() if value is not None)
+    given = {name: value for name, value in where_needed.items() if value is not None}
+    check_presence(workload, given)
+    given = {**WITHOUT_EFFECT, "bias": np.zeros(channels, np.int32), **given}
     return Quantization(
         weight=_exactly("weight", weight, np.int8, workload.weight_shape),
         bias=_exactly("bias", given["bias"], np.int32, (channels,)),
@@ -55,7 +57,7 @@ def checked_constants(
     )
 
 
-def check_presence(workload: Workload, where_needed: dict[str, Any]) -> None:
+def check_presence(workload: Workload, given: dict[str, Any]) -> None:
     """A value that was forgotten, or that does not reach the result, would make it wrong without a word."""
     has_use = {
         "bias": workload.bias,
@@ -65,8 +67,8 @@ def check_presence(workload: Workload, where_needed: dict[str, Any]) -> None:
         "out_scale": workload.activation == "relu6" and workload.out_dtype in QUANTIZED_RANGE,
     }
     missing = _missing(workload)
-    faults = [missing[name] for name in missing if has_use[name] and where_needed[name] is None]
-    faults += [USELESS[name] for name in USELESS if not has_use[name] and where_needed[name] is not None]
+    faults = [missing[name] for name in missing if has_use[name] and name not in given]
+    faults += [USELESS[name] for name in USELESS if not has_use[name] and name in given]
     if faults:
         raise InvalidRequest("\n".join(faults))
 

@@ -1,11 +1,11 @@
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
 from starlette.responses import PlainTextResponse, Response
 
 from tilewright import __version__
 from tilewright.contract.health import Health, Version
 from tilewright_service.dependencies import Metrics, Reading
+from tilewright_service.store.database import answers
 
 router = APIRouter(tags=["health"])
 
@@ -19,7 +19,7 @@ async def check_health() -> Health:
 @router.get("/readyz")
 def check_readiness(session: Reading) -> Health:
     """The process answers, and so does its database."""
-    session.execute(text("SELECT 1"))
+    answers(session)
     return Health(status="ok")
 
 

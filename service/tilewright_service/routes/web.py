@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import APIRouter, Request
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +13,7 @@ from tilewright.errors import Unavailable
 from tilewright_service.api_reference import operations_of, schemas_of
 from tilewright_service.dependencies import Database, Engine, Settings
 from tilewright_service.dispatch.engine import Engine as AnyEngine
+from tilewright_service.store.database import answers
 from tilewright_service.store.jobs import count_jobs
 from tilewright_service.web_page import typed_address, web_page
 
@@ -30,7 +30,7 @@ async def show_front_page(request: Request, settings: Settings, database: Databa
     """Open to everybody; where a token is needed it says no more than that the service is there."""
     needs_token = settings.token is not None
     jobs = None if needs_token else await _ask(request, database, count_jobs)
-    is_ready = await _ask(request, database, _answers) if needs_token else jobs is not None
+    is_ready = await _ask(request, database, answers) if needs_token else jobs is not None
     return web_page(
         "front.html",
         address=typed_address(request),
@@ -75,8 +75,3 @@ def _count_workers(engine: AnyEngine) -> int | str:
         return len(engine.capacity())
     except Unavailable:
         return NO_ANSWER
-
-
-def _answers(session: Session) -> bool:
-    session.execute(text("SELECT 1"))
-    return True

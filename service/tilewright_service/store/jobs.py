@@ -114,18 +114,19 @@ def _progress(job: JobRow, workloads: list[JobWorkload]) -> Progress:
         workloads_done=len(workloads) - len(open_workloads),
         trials=trials,
         trials_planned=trials + trials_left,
-        seconds_left=_seconds_left(job, workloads, trials_left),
+        seconds_left=_seconds_left(job, workloads, open_workloads, trials_left),
     )
 
 
-def _seconds_left(job: JobRow, workloads: list[JobWorkload], trials_left: int) -> float | None:
+def _seconds_left(
+    job: JobRow, workloads: list[JobWorkload], still_open: list[JobWorkload], trials_left: int
+) -> float | None:
     """At the pace of the workloads that are done; before the first is, at that of the trials."""
     if JobState(job.state).is_final:
         return 0.0
     if job.started_at is None:
         return None
     elapsed = (now() - job.started_at).total_seconds()
-    still_open = [each for each in workloads if each.state is not WorkloadState.DONE]
     searched = sum(each.state is WorkloadState.DONE and bool(each.trials) for each in workloads)
     begun = sum(min(each.trials / job.trials, 1.0) for each in still_open)
     if searched:

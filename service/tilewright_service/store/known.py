@@ -43,6 +43,12 @@ def settle_known(session: Session, job: JobRow) -> None:
         session.flush()
 
 
+def covers_seconds(asked: float | None) -> ColumnElement[bool]:
+    """Whether a job was given at least so long for each workload; None is without a limit."""
+    unlimited = JobRow.seconds.is_(None)
+    return unlimited if asked is None else or_(unlimited, JobRow.seconds >= asked)
+
+
 def _done(job: JobRow, workload_id: str, known: Known) -> dict[str, object]:
     return {
         "job_id": job.id,
@@ -86,8 +92,6 @@ def _find_known(session: Session, job: JobRow, workload_ids: Sequence[str]) -> d
 
 def _covers(asked: JobRow) -> ColumnElement[bool]:
     """Whether a job, in a question that holds its row and that of its workload, had target and budget of this one."""
-    seconds = or_(JobRow.seconds.is_(None), JobWorkloadRow.stop_reason.in_(NOT_FOR_SECONDS))
-    if asked.seconds is not None:
-        seconds = or_(seconds, JobRow.seconds >= asked.seconds)
+    seconds = or_(covers_seconds(asked.seconds), JobWorkloadRow.stop_reason.in_(NOT_FOR_SECONDS))
     targets = {"auto", asked.target}
     return and_(JobRow.threads == asked.threads, JobRow.target.in_(targets), JobRow.trials >= asked.trials, seconds)

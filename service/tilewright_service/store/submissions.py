@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, case, or_, select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.events import QueuedData, QueuedEvent
@@ -15,7 +15,7 @@ from tilewright.errors import IdempotencyConflict
 from tilewright.workloads.zoo import network_workloads
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
-from tilewright_service.store.known import settle_known
+from tilewright_service.store.known import covers_seconds, settle_known
 from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow
 from tilewright_service.store.upsert import insert
 from tilewright_service.store.workloads import keep_workloads
@@ -75,9 +75,6 @@ def _request_digest(request: JobRequest, workloads: list[tuple[Workload, int]]) 
 
 
 def _find(session: Session, request: JobRequest, digest: str) -> JobRow | None:
-    covers_seconds: ColumnElement[bool] = JobRow.seconds.is_(None)
-    if request.seconds is not None:
-        covers_seconds = or_(covers_seconds, JobRow.seconds >= request.seconds)
     return session.scalar(
         select(JobRow)
         .where(
@@ -85,7 +82,7 @@ def _find(session: Session, request: JobRequest, digest: str) -> JobRow | None:
             JobRow.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.FINISHED]),
             JobRow.cancel_requested_at.is_(None),
             JobRow.trials >= request.trials,
-            covers_seconds,
+            covers_seconds(request.seconds),
         )
         .order_by(case((JobRow.state == JobState.FINISHED, 1), else_=0), JobRow.id.desc())
         .limit(1)
