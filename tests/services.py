@@ -120,9 +120,14 @@ class IdleEngine:
 
 
 @contextmanager
-def service_thread(data_dir: Path, settings: Settings | None = None) -> Iterator[tuple[str, Database]]:
-    """The real application on a real database file, behind a real socket, without anything that runs attempts."""
-    database = Database(f"sqlite:///{data_dir / 'tilewright.db'}")
+def service_thread(
+    data_dir: Path, settings: Settings | None = None, database_url: str | None = None
+) -> Iterator[tuple[str, Database]]:
+    """The real application on a real database, behind a real socket, without anything that runs attempts.
+
+    The database is a file in `data_dir` unless another is named.
+    """
+    database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings or Settings(), database, IdleEngine())

@@ -53,6 +53,11 @@ class ServiceInThread:
 
 
 @contextmanager
-def serving(data_dir: Path, settings: Settings | None = None) -> Iterator[ServiceInThread]:
-    with service_thread(data_dir, settings) as (url, database), httpx2.Client(base_url=url, timeout=20) as http:
+def serving(
+    data_dir: Path, settings: Settings | None = None, database_url: str | None = None
+) -> Iterator[ServiceInThread]:
+    with (
+        service_thread(data_dir, settings, database_url) as (url, database),
+        httpx2.Client(base_url=url, timeout=20) as http,
+    ):
         yield ServiceInThread(url, database, http)

@@ -30,14 +30,14 @@ def test_the_migrations_lead_to_the_tables(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'tilewright.db'}")
     upgrade(database)
     upgrade(database)
-    with database.connection() as connection:
+    with database.migrating() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
     database.close()
 
 
 def test_a_database_of_the_first_schema_keeps_what_it_holds(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'tilewright.db'}")
-    with database.connection() as connection:
+    with database.migrating() as connection:
         config = Config()
         config.set_main_option("script_location", str(Path(migrations.__file__).parent))
         config.attributes["connection"] = connection
