@@ -50,10 +50,8 @@ class PostgreSQL:
             isolation_level="READ COMMITTED",
         )
         event.listen(self.writer, "connect", _limit)
-        self.reader: Engine = self.writer.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        self.local = self.reader
+        self.reader: Engine = self.writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self.local: Engine = self.reader
 
     def hold(self) -> None:
         """Several services may share it."""
