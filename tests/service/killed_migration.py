@@ -1,4 +1,4 @@
-"""`python -m tests.service.killed_migration URL TEXT`: migrates, and dies of SIGKILL before a statement with this text."""
+"""`python -m tests.service.killed_migration URL TEXT`: dies of SIGKILL before the statement with this text."""
 
 import os
 import signal
