@@ -16,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from tilewright.errors import CannotStart
 from tilewright_service.store.backends.backend import BUSY_SECONDS
+from tilewright_service.store.backends.sequences import last_ids, raise_last_ids
 from tilewright_service.store.backends.sqlite_copy import copy_file
 from tilewright_service.store.backends.sqlite_file import HeldFile
 
@@ -51,7 +52,9 @@ class SQLite:
             _pragmas(driver, "foreign_keys=OFF", f"busy_timeout={MIGRATION_SECONDS * 1000}")
             try:
                 with connection.begin():
+                    ids = last_ids(connection)
                     yield connection
+                    raise_last_ids(connection, ids)  # a table that is rebuilt begins again with its rows
                     _require_whole(connection)
             finally:
                 _pragmas(driver, "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}")
