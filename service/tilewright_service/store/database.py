@@ -18,6 +18,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.name = make_url(url).render_as_string(hide_password=True)
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        """A file, of one service at a time."""
         self._backend = backend_of(url)
 
     @property
@@ -38,6 +40,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         with Session(self._backend.reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def surveying(self) -> Iterator[Session]:
+        """A snapshot for questions that may take minutes: nobody waits for it."""
+        with self.reading() as session:
+            self._backend.be_patient(session)
             yield session
 
     async def look_up(self, question: Callable[[Session], Answer]) -> Answer:

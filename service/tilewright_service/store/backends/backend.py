@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
 
 BUSY_SECONDS = 2
 """For a connection, or for what another process or transaction has locked: well under the lease of an attempt."""
@@ -20,6 +21,9 @@ class Backend(Protocol):
     reader: Engine
     local: Engine
     """For what is asked outside of the turns of writers and readers."""
+
+    def be_patient(self, session: Session) -> None:
+        """Lift the limits on the time of this transaction."""
 
     def hold(self) -> None:
         """Raises CannotStart where the database can have one service only, and has it."""

@@ -53,6 +53,10 @@ class PostgreSQL:
         self.reader: Engine = self.writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.local: Engine = self.reader
 
+    def be_patient(self, session: Session) -> None:
+        for name in LIMITS:
+            session.execute(text(f"SET LOCAL {name} = 0"))
+
     def hold(self) -> None:
         """Several services may share it."""
 

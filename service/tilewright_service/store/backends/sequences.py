@@ -26,19 +26,18 @@ def raise_last_ids(connection: Connection, ids: dict[str, int]) -> None:
 
 
 def _set(connection: Connection, table: str, number: int) -> None:
-    values = {"name": table, "number": number}
     if connection.dialect.name == "sqlite":
+        values: dict[str, object] = {"name": table, "number": number}
         connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
         connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :number)"), values)
     else:
-        connection.execute(
-            text("SELECT setval(CAST(:name AS regclass), :number)"), values | {"name": f"{table}_id_seq"}
-        )
+        values = {"name": f"{table}_id_seq", "number": number}
+        connection.execute(text("SELECT setval(CAST(:name AS regclass), :number)"), values)
 
 
 def _sqlite_ids(connection: Connection) -> dict[str, int]:
     if connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")).first() is None:
         return {}
     tables = set(inspect(connection).get_table_names())
-    rows = connection.execute(text("SELECT name, seq FROM sqlite_sequence")).tuples()
+    rows = connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
     return {name: seq for name, seq in rows if name in tables}

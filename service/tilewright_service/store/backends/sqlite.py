@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from tilewright.errors import CannotStart
@@ -39,6 +40,9 @@ class SQLite:
         self.reader = _reader(self.path, READERS)
         self.local = _reader(self.path, 1)
         self._held: HeldFile | None = None
+
+    def be_patient(self, session: Session) -> None:
+        """Its limit is on locks, which a reader does not wait for."""
 
     def hold(self) -> None:
         self._held = HeldFile(self.path)
