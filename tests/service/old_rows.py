@@ -16,10 +16,10 @@ COUNTS = {
     "records": RECORDS,
     "events": EVENTS,
 }
-WORKLOAD_ID = f"CAST((i % {WORKLOADS}) AS VARCHAR(64))"
-JOB_ID = f"(i % {JOBS}) + 1"
+WORKLOAD_ID = "CAST((i % {workloads}) AS VARCHAR(64))"
+JOB_ID = "(i % {jobs}) + 1"
 ROWS = {
-    "workloads": {"id": WORKLOAD_ID, "document": f"'{WORKLOAD.canonical_json}'"},
+    "workloads": {"id": WORKLOAD_ID, "document": "'{workload}'"},
     "jobs": {
         "id": "i",
         "request_sha256": "'' || i",
@@ -47,8 +47,8 @@ ROWS = {
     },
     "job_workloads": {
         "job_id": JOB_ID,
-        "workload_id": f"CAST(((i + i / {JOBS}) % {WORKLOADS}) AS VARCHAR(64))",
-        "position": f"i / {JOBS}",
+        "workload_id": "CAST(((i + i / {jobs}) % {workloads}) AS VARCHAR(64))",
+        "position": "i / {jobs}",
         "occurrences": "1",
         "state": f"CASE WHEN {JOB_ID} % 10 = 0 THEN 'queued' WHEN {JOB_ID} % 10 = 1 THEN 'running' ELSE 'done' END",
         "trials": "7",
@@ -81,13 +81,18 @@ ROWS = {
 }
 
 
-def insert_old_rows(connection: Connection) -> None:
+def insert_old_rows(connection: Connection, divisor: int = 1) -> None:
+    """All of COUNTS, or a fraction of each."""
+    whole = {"jobs": JOBS // divisor, "workloads": WORKLOADS // divisor}
     for table, values in ROWS.items():
-        columns = ", ".join(values)
+        columns, count = ", ".join(values), COUNTS[table] // divisor
         statement = (
-            f"WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {COUNTS[table]})"
+            f"WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {count})"
             f" INSERT INTO {table} ({columns}) SELECT {', '.join(values.values())} FROM numbers"
         )
+        for name, value in whole.items():
+            statement = statement.replace(f"{{{name}}}", str(value))
+        statement = statement.replace("{workload}", WORKLOAD.canonical_json)
         connection.execute(text(statement.replace(":", r"\:")))
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT setval(pg_get_serial_sequence('jobs', 'id'), max(id)) FROM jobs")

@@ -166,9 +166,8 @@ def test_a_second_service_on_the_same_file_is_refused_wherever_its_data_are(tmp_
     open_database(url).close()
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_several_services_may_share_a_server(database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("a file is of one service")
     first, second = open_database(database_url), open_database(database_url)
     for each in (first, second):
         with each.reading() as session:

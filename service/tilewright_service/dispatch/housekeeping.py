@@ -7,7 +7,7 @@ import structlog
 
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
-from tilewright_service.store.retention import prune
+from tilewright_service.store.retention import PAUSE_SECONDS, prune
 
 FIRST_SECONDS = 60.0
 """After a start, which has better things to do."""
@@ -38,7 +38,8 @@ class Housekeeping:
         pruned = prune(self._database, self._settings)
         if pruned:
             log.info("pruned", **pruned)
-            self._database.give_back_space()
+        while self._database.give_back_space():
+            self._stopping.wait(PAUSE_SECONDS)
 
     def _run(self) -> None:
         seconds = FIRST_SECONDS

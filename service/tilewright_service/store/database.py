@@ -74,9 +74,9 @@ class Database:
         """Of a file, before it is migrated from this revision."""
         self._backend.keep_copy(revision)
 
-    def give_back_space(self) -> None:
-        """Some of what deleted rows have left, to the disk."""
-        self._backend.give_back_space()
+    def give_back_space(self) -> bool:
+        """Some of what deleted rows have left, to the disk; whether there is more."""
+        return self._backend.give_back_space()
 
     def close(self) -> None:
         self._backend.close()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CursorResult, Select, and_, delete, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from tilewright.contract.jobs import JobState
@@ -122,8 +122,7 @@ def _job_ended(job_id: Column, before: datetime) -> ColumnElement[bool]:
 
 
 def _large_groups(session: Session, keep: int) -> Sequence[tuple[Any, ...]]:
-    question: Select[Any] = select(*GROUP).group_by(*GROUP).having(func.count() > keep)
-    return session.execute(question).all()
+    return session.execute(select(*GROUP).group_by(*GROUP).having(func.count() > keep)).all()
 
 
 def _surplus(group: tuple[Any, ...], keep: int, before: datetime) -> Rule:

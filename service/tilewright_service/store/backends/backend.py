@@ -34,7 +34,7 @@ class Backend(Protocol):
     def keep_copy(self, revision: str) -> None:
         """Of what there is before it is migrated from this revision."""
 
-    def give_back_space(self) -> None:
-        """Some of what deleted rows have left, to the disk."""
+    def give_back_space(self) -> bool:
+        """Some of what deleted rows have left, to the disk; whether there is more."""
 
     def close(self) -> None: ...

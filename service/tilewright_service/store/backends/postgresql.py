@@ -71,8 +71,9 @@ class PostgreSQL:
     def keep_copy(self, revision: str) -> None:
         """The server has its own ways, and a migration is one transaction."""
 
-    def give_back_space(self) -> None:
+    def give_back_space(self) -> bool:
         """The server does so by itself."""
+        return False
 
     def close(self) -> None:
         self.writer.dispose()

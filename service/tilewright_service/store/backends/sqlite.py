@@ -25,6 +25,7 @@ READERS = 8
 WAL_BYTES = 64 * 2**20
 """To which the write-ahead log shrinks after a checkpoint, however large a transaction was."""
 PAGES_GIVEN_BACK = 1000
+INCREMENTAL = 2
 MIGRATION_SECONDS = 600
 """For another service that migrates the same file."""
 
@@ -70,9 +71,15 @@ class SQLite:
             if other != copy:
                 other.unlink(missing_ok=True)
 
-    def give_back_space(self) -> None:
-        with self.writer.begin() as connection:
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").all()
+    def give_back_space(self) -> bool:
+        """Outside of a transaction, in one of its own: only a script is gone through to its end, page by page."""
+        with closing(self.writer.raw_connection()) as connection:
+            driver = connection.driver_connection
+            assert driver is not None
+            driver.executescript(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})")
+            (left,) = driver.execute("PRAGMA freelist_count").fetchone()
+            (kind,) = driver.execute("PRAGMA auto_vacuum").fetchone()
+        return bool(left) and kind == INCREMENTAL
 
     def close(self) -> None:
         for engine in (self.reader, self.local, self.writer):
