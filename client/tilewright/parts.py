@@ -11,8 +11,8 @@ COMMANDS = "tilewright.commands"
 KERNELS = "tilewright.kernels"
 
 
-def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Names and functions of the commands that other packages bring along."""
+def commands() -> Iterator[tuple[str, Any]]:
+    """Names of the commands that other packages bring along, and a function or a group of commands for each."""
     for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
         yield entry.name, entry.load()
 

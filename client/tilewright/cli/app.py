@@ -50,7 +50,10 @@ def tilewright(
         raise typer.BadParameter("--json goes with --version here; that of a command stands behind its name")
 
 
-for name, function in commands():
-    app.command(name, epilog=getattr(function, "epilog", None))(function)
+for name, command in commands():
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name, epilog=getattr(command, "epilog", None))(command)
 for group in (submit, jobs, schedules, networks, machine):
     group.register(app)

@@ -87,9 +87,8 @@ class DaskEngine:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            with suppress(asyncio.CancelledError):
-                runner.run(self._live())
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner, suppress(asyncio.CancelledError):
+            runner.run(self._live())
 
     async def _live(self) -> None:
         async with ConnectionPool(

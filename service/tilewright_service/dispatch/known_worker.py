@@ -116,9 +116,7 @@ class UnexpectedWords(Exception):
     """The other side failed, or is none of ours."""
 
 
-async def ask(
-    pool: ConnectionPool, address: str, operation: str, seconds: float, **arguments: Any
-) -> dict[str, Any]:
+async def ask(pool: ConnectionPool, address: str, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
     """One call, with a limit. Raises OSError, TimeoutError or UnexpectedWords."""
     try:
         async with asyncio.timeout(seconds):
@@ -136,5 +134,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
     return str(error)[:300] or type(error).__name__
-
-

@@ -78,6 +78,14 @@ class Database:
         """Some of what deleted rows have left, to the disk; whether there is more."""
         return self._backend.give_back_space()
 
+    def faults(self, session: Session) -> list[str]:
+        """What the database itself finds wrong with what it stores."""
+        return self._backend.faults(session.connection())
+
+    def size(self, session: Session) -> int:
+        """Bytes on disk."""
+        return self._backend.size(session.connection())
+
     def close(self) -> None:
         self._backend.close()
 

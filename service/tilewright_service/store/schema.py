@@ -30,6 +30,12 @@ def upgrade(database: Database, revision: str = "head") -> None:
         command.upgrade(config, revision)
 
 
+def newest_revision() -> str:
+    head = ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
+    assert head is not None
+    return head
+
+
 def known_revision(database: Database, connection: Connection) -> str | None:
     """Of the schema that is there; None of an empty database."""
     present = MigrationContext.configure(connection).get_current_revision()

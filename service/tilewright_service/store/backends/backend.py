@@ -37,4 +37,10 @@ class Backend(Protocol):
     def give_back_space(self) -> bool:
         """Some of what deleted rows have left, to the disk; whether there is more."""
 
+    def faults(self, connection: Connection) -> list[str]:
+        """What the database itself finds wrong with what it stores."""
+
+    def size(self, connection: Connection) -> int:
+        """Bytes on disk."""
+
     def close(self) -> None: ...

@@ -75,6 +75,13 @@ class PostgreSQL:
         """The server does so by itself."""
         return False
 
+    def faults(self, connection: Connection) -> list[str]:
+        """The server checks each page that it reads, and refuses references to nothing."""
+        return []
+
+    def size(self, connection: Connection) -> int:
+        return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
     def close(self) -> None:
         self.writer.dispose()
 

@@ -81,6 +81,14 @@ class SQLite:
             (kind,) = driver.execute("PRAGMA auto_vacuum").fetchone()
         return bool(left) and kind == INCREMENTAL
 
+    def faults(self, connection: Connection) -> list[str]:
+        found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return [] if found == ["ok"] else [f"the file is damaged: {each}" for each in found]
+
+    def size(self, connection: Connection) -> int:
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def close(self) -> None:
         for engine in (self.reader, self.local, self.writer):
             engine.dispose()
