@@ -103,7 +103,7 @@ def test_a_host_that_fails_at_different_workloads_is_set_aside_and_one_that_fail
         service.lose(service.begin_attempt(START))
         assert ailing(service) == []
     for height in range(9, 9 + STRIKES - 1):
-        submit(service, height, priority=1)
+        submit(service, height, priority=height)
         assert ailing(service) == []
         service.lose(service.begin_attempt(START))
     assert ailing(service) == [WORKER.hostname]

@@ -48,7 +48,10 @@ def named(*names: str) -> list[WorkerFacts]:
 
 def next_height(service: ServiceInThread, attempt: AttemptClient, *free: str) -> int | None:
     """What the attempt is given while these workers have nothing to do."""
-    workers = [_worker("one", WorkerState.RUNNING), *(_worker(name, WorkerState.IDLE) for name in free)]
+    workers = [
+        *(_worker(name, WorkerState.RUNNING) for name in ("one", "two")),
+        *(_worker(name, WorkerState.IDLE) for name in free),
+    ]
     with service.database.writing() as session:
         given = assignment.assign_workload(session, key_of(attempt), Capacity(tuple(workers))).workload
     return None if given is None else given.workload.height
