@@ -1,10 +1,11 @@
-"""The real service in a thread, and real attempts of it: in this process, or in one of their own as a worker has them."""
+"""The real service in a thread, and real attempts of it, each in a process of its own as a worker has them."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,10 @@ class AttemptProcess:
 
     def kill(self) -> None:
         if self.process.poll() is None:
-            os.killpg(self.process.pid, 9)
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stderr):
             assert pipe is not None
             if not pipe.closed:
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass

@@ -11,8 +11,11 @@ from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest
 from tilewright_worker.lines import FileLock, Line, Lines, file_lock, replace_file
 
-ACKNOWLEDGED = "acknowledged"
+ACKNOWLEDGED = ".acknowledged"
 """How many bytes of the records the service has, whoever made them."""
+
+DELIVERY_LOCK = ".delivery.lock"
+"""Held by whoever finds out what the service has."""
 
 
 class Journal:
@@ -28,7 +31,7 @@ class Journal:
         self._workloads = Lines(folder / "workloads.jsonl")
         self._known: dict[str, Workload] = {}
         self._read_workloads_to = 0
-        self._crashed = Lines(folder / "crashed.txt")
+        self._crashed = folder / "crashed.txt"
 
     def begin(self, workload: Workload) -> None:
         """Records of this workload follow."""
@@ -50,10 +53,14 @@ class Journal:
 
     def crashed(self) -> set[str]:
         """Ids of candidates that ended a process of some attempt of this job."""
-        return {line.content.decode(errors="replace") for line in self._crashed.read()}
+        if not self._crashed.exists():
+            return set()
+        return set(self._crashed.read_text(errors="replace").split())
 
     def note_crashed(self, candidate_id: str) -> None:
-        self._crashed.append(candidate_id)
+        crashed = Lines(self._crashed)
+        crashed.append(candidate_id)
+        crashed.close()
 
     def unacknowledged(self) -> Iterator[tuple[Line, NewRecord | None]]:
         """Lines that the service may not have; None for what is no record of ours."""
@@ -65,8 +72,8 @@ class Journal:
         replace_file(self.folder / ACKNOWLEDGED, f"{end}\n")
 
     def close(self) -> None:
-        for each in (self.records, self._workloads, self._crashed):
-            each.close()
+        self.records.close()
+        self._workloads.close()
 
     def _acknowledged(self) -> int:
         """Nothing where the file is gone or broken: records that are sent twice are stored once."""
@@ -88,7 +95,7 @@ class Writer:
 
     def close(self, has_delivered_all: bool) -> None:
         if has_delivered_all:
-            with file_lock(self._journal.folder / "delivery.lock", waits=False) as is_alone:
+            with file_lock(self._journal.folder / DELIVERY_LOCK, waits=False) as is_alone:
                 if is_alone:
                     acknowledge_where(self._journal, lambda record: record.provenance.attempt == self._attempt)
         self._path.unlink(missing_ok=True)

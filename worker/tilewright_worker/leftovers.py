@@ -9,7 +9,7 @@ from tilewright.contract.attempts import RecordBatch
 from tilewright.contract.records import NewRecord
 from tilewright.errors import Conflict, InvalidRequest, NotFound, StaleAttempt, TooLarge
 from tilewright_worker.job_folder import folders_of
-from tilewright_worker.journal import Journal, acknowledge_where, is_being_written
+from tilewright_worker.journal import DELIVERY_LOCK, Journal, acknowledge_where, is_being_written
 from tilewright_worker.lines import file_lock
 from tilewright_worker.record_sender import BATCH
 
@@ -23,7 +23,7 @@ def deliver_leftovers(
     """Of all jobs of the database. Raises what the client raises while the service is away; nothing else stops it."""
     for folder in folders_of(logs_dir, database_id):
         try:
-            with file_lock(folder / "delivery.lock", waits=False) as is_alone:
+            with file_lock(folder / DELIVERY_LOCK, waits=False) as is_alone:
                 if is_alone:
                     _deliver(client, folder, host_class, on_batch)
         except OSError as error:  # of a folder that is another user's, or has just been deleted

@@ -17,7 +17,7 @@ from tilewright_kernels.runtime.build import chosen, definition, json_values, la
 from tilewright_worker.journal import Journal, read_record
 from tilewright_worker.lines import file_lock, replace_file, write_all
 
-REACHED = "database_reached.json"
+REACHED = ".database_reached.json"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TuningLog:
         self._journal, folder = journal, journal.folder
         self._workloads = folder / "database_workload.json"
         self._records = folder / "database_tuning_record.json"
-        self._reached, self._lock = folder / REACHED, folder / "database.lock"
+        self._reached, self._lock = folder / REACHED, folder / ".database.lock"
         self._numbers: dict[bytes, int] = {}
         """Of the lines of the workloads' file, as far as it was read."""
         self._numbered_to = 0
