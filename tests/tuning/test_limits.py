@@ -32,7 +32,8 @@ class Runs(GenericTrace):
 
     @property
     def function(self) -> Callable[..., Any]:
-        return globals()[str(self.trace[2])]  # type: ignore[no-any-return]
+        function: Callable[..., Any] = globals()[str(self.trace[2])]
+        return function
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.function, tuple(self.trace[3:])

@@ -3,6 +3,7 @@
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from tilewright_kernels.isa.host import this_host
 from tilewright_tuning.child_process import NoAnswer
 from tilewright_tuning.pool import EvaluatorPool
 from tilewright_tuning.pulse import Pulse
+from tilewright_tuning.tuning import Tuned
 from tilewright_worker import attempt as attempt_module
 from tilewright_worker import workload_tuning
 from tilewright_worker.attempt import run_attempt, select_isa
@@ -231,3 +233,20 @@ def test_progress_grows_with_what_the_main_thread_does(tmp_path: Path) -> None:
     run_attempt(Watching(DENSE, GROUPED), this_host(), tmp_path, pulse)
     first, *_, last = seen
     assert last - first > 20
+
+
+def test_what_ended_an_evaluator_is_remembered_by_all_attempts_of_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avoided: list[set[str]] = []
+
+    def crash(*arguments: Any, **options: Any) -> Tuned:
+        pool = arguments[4]
+        avoided.append(set(pool.avoided))
+        pool.avoided.add("a" * 64)
+        raise NoAnswer("no answer within 60 s")
+
+    monkeypatch.setattr(workload_tuning, "tune", crash)
+    for _ in range(2):
+        assert run_attempt(LonelyClient(DENSE), this_host(), tmp_path) == Finished()
+    assert avoided == [set(), {"a" * 64}]
