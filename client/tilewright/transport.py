@@ -47,6 +47,7 @@ class Transport:
         token: str | None = None,
         patience_seconds: float = 0.0,
         transport: httpx2.BaseTransport | None = None,
+        timeout: httpx2.Timeout = TIMEOUT,
     ) -> None:
         self.url = _check_url(url)
         _check_token(token)
@@ -54,7 +55,7 @@ class Transport:
         self._http = httpx2.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=TIMEOUT,
+            timeout=timeout,
             trust_env=not _is_loopback(self.url),
             transport=transport,
         )
