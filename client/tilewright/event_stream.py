@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from tilewright.contract.events import AnyEvent, UnknownEvent, parse_event
-from tilewright.contract.jobs import Job
+from tilewright.contract.jobs import JobSummary
 from tilewright.errors import ServerUnreachable, Unavailable
 from tilewright.transport import Transport, pauses
 
@@ -28,7 +28,7 @@ class EventStream:
         while not self._is_over:
             try:
                 yield from self._connection()
-                self._is_over = self._is_over or self._transport.get(self._job_path, Job).state.is_final
+                self._is_over = self._is_over or self._transport.get(self._job_path, JobSummary).state.is_final
             except (ServerUnreachable, Unavailable):
                 if time.monotonic() >= self._give_up:
                     raise
