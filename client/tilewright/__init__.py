@@ -53,10 +53,7 @@ _MODULES = {
 
 
 def connect(url: str | None = None, token: str | None = None, user: str | None = None) -> "Hub":
-    """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet.
-
-    `user` is under whose name jobs are submitted and cancelled, else TILEWRIGHT_USER, else the login name.
-    """
+    """A service: that of TILEWRIGHT_URL, or on this machine; asked as TILEWRIGHT_USER, or as the login name."""
     from tilewright.hub import connect
 
     return connect(url, token, user)

@@ -11,13 +11,13 @@ LONGEST_NAME = 64
 def caller_name(given: str | None = None) -> str:
     """The given name, else TILEWRIGHT_USER, else the login name; "" where there is none.
 
-    At most 64 printable ASCII characters, whatever it was.
+    At most 64 printable ASCII characters without spaces, whatever it was.
     """
     if given is None:
         given = os.environ.get("TILEWRIGHT_USER") or _login_name()
     plain = "".join(each for each in unicodedata.normalize("NFKD", given) if not unicodedata.combining(each))
-    ascii_only = plain.encode("ascii", "backslashreplace").decode("ascii")
-    return "".join(filter(str.isprintable, ascii_only)).strip()[:LONGEST_NAME].strip()
+    ascii_only = "_".join(plain.split()).encode("ascii", "backslashreplace").decode("ascii")
+    return "".join(filter(str.isprintable, ascii_only))[:LONGEST_NAME]
 
 
 def caller_headers(name: str) -> dict[str, str]:

@@ -29,11 +29,14 @@ class EventStream:
             try:
                 yield from self._connection()
                 self._is_over = self._is_over or self._transport.get(self._job_path, JobSummary).state.is_final
-            except (ServerUnreachable, Unavailable):
-                if time.monotonic() >= self._give_up:
+            except (ServerUnreachable, Unavailable) as error:
+                pause = max(next(self._pauses), getattr(error, "retry_after_seconds", None) or 0.0)
+                if time.monotonic() + pause > self._give_up:
                     raise
+            else:
+                pause = next(self._pauses)
             if not self._is_over:
-                time.sleep(next(self._pauses))
+                time.sleep(pause)
 
     def _connection(self) -> Iterator[AnyEvent]:
         with self._transport.events(f"{self._job_path}/events", self._last_event_id) as stream:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from tilewright.contract.jobs import Job, JobWorkload, WorkloadState
-from tilewright.first_line import first_line
 
 NAMED = 3
 """So many are named with their reasons; more are counted."""
@@ -24,6 +23,12 @@ def failed_part(job: Job) -> str | None:
 
 def reason_of(workload: JobWorkload) -> str:
     return first_line(workload.reason or "no reason was given")
+
+
+def first_line(reason: str) -> str:
+    """What there is room for of a reason that may hold a traceback, with a mark where there is more."""
+    line, _, rest = reason.partition("\n")
+    return f"{line} …" if rest else line
 
 
 def _named(failed: Sequence[JobWorkload]) -> str:

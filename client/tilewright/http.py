@@ -10,7 +10,7 @@ import httpx2
 
 from tilewright.caller import caller_headers, caller_name
 from tilewright.contract.events import AnyEvent
-from tilewright.contract.health import Readiness, Version
+from tilewright.contract.health import AilingPart, Readiness, Version
 from tilewright.contract.hosts import Host
 from tilewright.contract.jobs import Job, JobRequest, JobState, JobSummary
 from tilewright.contract.message import Message
@@ -140,9 +140,12 @@ class Client:
             return self._transport.request("GET", "/healthz").is_success
         return False
 
-    def readiness(self) -> Readiness:
-        """What the service finds of itself, well or not."""
-        return self._transport.look("/readyz", Unavailable.status, Readiness)
+    def ailing_parts(self) -> list[AilingPart]:
+        """Of the service, as it finds itself; none when it is ready."""
+        found = self._transport.look("/readyz", Unavailable.status, Readiness)
+        if found.detail is not None and not found.parts:
+            raise Unavailable(found.detail)
+        return found.parts
 
     def version(self) -> str:
         return self._transport.get("/version", Version).version

@@ -40,7 +40,7 @@ QUICK_SECONDS = 0.1
 def connect(url: str | None = None, token: str | None = None, user: str | None = None) -> "Hub":
     """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet.
 
-    `user` is under whose name jobs are submitted and cancelled, else TILEWRIGHT_USER, else the login name.
+    Jobs are `user`'s, else those of TILEWRIGHT_USER, else of the login name.
     """
     return Hub(open_client(url, token, user))
 

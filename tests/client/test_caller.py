@@ -77,12 +77,12 @@ def test_a_client_that_is_told_no_name_sends_none(server: ScriptedServer) -> Non
     ("given", "name"),
     [
         ("bea", "bea"),
-        ("  Bea van Dam \n", "Bea van Dam"),
+        ("  Bea van Dam \n", "Bea_van_Dam"),
         ("Zoë", "Zoe"),
         ("Ж", "\\u0416"),
-        ("a\r\nX-Evil: 1\0", "aX-Evil: 1"),
+        ("a\r\nX-Evil: 1\0", "a_X-Evil:_1"),
         ("x" * 1000, "x" * 64),
-        ("x" * 63 + " y", "x" * 63),
+        ("x" * 63 + " y", "x" * 63 + "_"),
         ("\ud800", "\\ud800"),
         ("", ""),
         ("\n", ""),
@@ -97,7 +97,7 @@ def test_any_name_becomes_what_a_header_can_hold(given: str, name: str, server: 
 def test_names_are_printable_ascii_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
     for code in range(0x3000):
         monkeypatch.setenv("TILEWRIGHT_USER", chr(code) * 9 if code else "x")
-        assert re.fullmatch(r"[ -~]{0,64}", caller_name())
+        assert re.fullmatch(r"[!-~]{0,64}", caller_name())
 
 
 def test_one_name_is_one_name_however_often_it_is_told() -> None:

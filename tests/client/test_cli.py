@@ -16,7 +16,7 @@ from tilewright.contract.jobs import Job
 from tilewright.doctor import Check
 
 from .conftest import Reply, ScriptedServer
-from .examples import CONV, event, job, problem, schedule
+from .examples import CONV, event, job, problem, schedule, summary
 from .mutations import LIBRARY_WORDS
 
 COMMANDS = ["serve", "worker", "submit", "jobs", "watch", "cancel", "best", "networks", "export", "doctor", "demo"]
@@ -265,7 +265,7 @@ def test_a_job_that_does_not_exist_is_exit_code_1(server: ScriptedServer) -> Non
 
 
 def test_jobs_are_listed(server: ScriptedServer) -> None:
-    server.replies(Reply(200, {"items": [job("finished"), job("queued", id=8)], "next": None}))
+    server.replies(Reply(200, {"items": [summary("finished"), summary("queued", id=8)], "next": None}))
     result = run("jobs", "--url", server.url)
     assert "n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc" in result.stdout
     assert [each["id"] for each in json.loads(run("jobs", "--url", server.url, "--json").stdout)] == [7, 8]

@@ -1,7 +1,7 @@
 """Jobs and schedules as a service has them after a day of use, brought there by the requests of an attempt."""
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Publication, RecordBatch, Renewal, WorkloadOutcome
+from tilewright.contract.attempts import Publication, RecordBatch, WorkloadOutcome
 from tilewright.contract.hosts import Host
 from tilewright.contract.target import ISAS, Target
 
@@ -18,7 +18,6 @@ STOP_REASONS = ("plateau", "exhausted", "trials")
 
 
 def send_trials(attempt: AttemptClient, workload_id: str, numbers: range) -> None:
-    attempt.renew(Renewal(workload_id=workload_id))
     job_id, number = attempt.order.job_id, attempt.order.attempt
     records = [invented_record(job_id, number, workload_id, each) for each in numbers]
     attempt.send_records(RecordBatch(records=records))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from tilewright.cli.column import Column, Kind
 from tilewright.cli.fitted_table import NOTHING, FittedTable
 from tilewright.contract.jobs import JobSummary
-from tilewright.first_line import first_line
+from tilewright.failed_workloads import first_line
 
 Cells = dict[Column, Callable[[JobSummary], str]]
 

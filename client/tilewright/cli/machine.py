@@ -52,7 +52,7 @@ def _machine_checks() -> Iterator["Check"]:
 
 
 def _service_checks(url: str) -> Iterator["Check"]:
-    from tilewright.service_checks import run_service_checks
+    from tilewright.cli.service_checks import run_service_checks
 
     with open_client(url) as client:
         yield from run_service_checks(client)

@@ -1,5 +1,6 @@
 """How a service is."""
 
+from datetime import datetime
 from typing import Literal
 
 from tilewright.contract.message import Message
@@ -9,20 +10,23 @@ class Health(Message):
     status: Literal["ok"]
 
 
-class Part(Message):
-    """Something that a service cannot do without."""
+class AilingPart(Message):
+    """Why a service is not ready; `parts` of the problem document that `/readyz` answers with 503."""
 
-    name: str
-    ok: bool
-    detail: str = ""
-    """How it is, to a person."""
-
-
-class Readiness(Message):
-    """200 with it where all parts are well; 503 as a problem document that holds it, too."""
-
-    parts: list[Part] = []
+    part: Literal["database", "disk", "engine", "reconciler"]
+    reason: str
+    """To a person."""
+    since: datetime
 
 
 class Version(Message):
     version: str
+
+
+class Readiness(Message):
+    """What `/readyz` answers, well or not."""
+
+    parts: list[AilingPart] = []
+    """What the service cannot do without, and lacks."""
+    detail: str | None = None
+    """Of a problem, to a person."""

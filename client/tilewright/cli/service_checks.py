@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from tilewright import __version__
 from tilewright.contract.workers import Worker, WorkerState
 from tilewright.doctor import Check
-from tilewright.errors import TilewrightError
+from tilewright.errors import TilewrightError, Unavailable
 from tilewright.http import Client
 
 START_WORKER = "start one with `tilewright worker --engine URL`, where URL is that of the service's scheduler"
@@ -24,17 +25,19 @@ def run_service_checks(client: Client) -> Iterator[Check]:
     workers: list[Worker] = []
     try:
         yield check_version(client.version(), client.url)
-        for check in check_parts(client):
-            obstacles += [] if check.ok else [f"its {check.name} is away"]
-            yield check
+        for part in client.ailing_parts():
+            obstacles.append(f"its {part.part} is not well")
+            yield Check(part.part, False, f"{part.reason}, since {_minute(part.since)}")
         workers = list(client.workers())
         yield from map(check_worker, workers)
-    except TilewrightError as error:
-        obstacles.append("it does not answer")
-        yield Check("service", False, error.detail)
-    else:
         if not workers:
             yield Check("workers", False, "none has joined", START_WORKER)
+    except Unavailable as error:
+        obstacles.append("its workers cannot be asked for")
+        yield Check("workers", False, error.detail)
+    except TilewrightError as error:
+        obstacles.append("it cannot be asked")
+        yield Check("service", False, error.detail)
     yield check_tuning(workers, obstacles)
 
 
@@ -46,14 +49,8 @@ def check_version(version: str, url: str) -> Check:
     return Check("service", True, f"Tilewright {version} at {url}; this client is {__version__}", remedy)
 
 
-def check_parts(client: Client) -> Iterator[Check]:
-    """What the service finds of itself when it is asked whether it is ready."""
-    for part in client.readiness().parts:
-        yield Check(part.name, part.ok, part.detail)
-
-
 def check_worker(worker: Worker) -> Check:
-    since = f" since {worker.since.astimezone():%Y-%m-%d %H:%M}" if worker.since else ""
+    since = f" since {_minute(worker.since)}" if worker.since else ""
     reason = f": {worker.reason}" if worker.reason else ""
     detail = f"{_doing(worker)}{since}{reason}; {_equipment(worker)}"
     return Check(f"worker {worker.name}", worker.state not in REMEDIES, detail, REMEDIES.get(worker.state))
@@ -68,6 +65,10 @@ def check_tuning(workers: list[Worker], obstacles: list[str]) -> Check:
     if obstacles:
         return Check("tuning", False, f"nothing can be tuned now: {' and '.join(obstacles)}; jobs that wait are kept")
     return Check("tuning", True, f"{fit} of {len(workers)} worker{'s' if len(workers) > 1 else ''} can tune")
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _doing(worker: Worker) -> str:
