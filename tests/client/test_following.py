@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.attempts import Finished
 
 from ..screen import COMMAND, CONTROL, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
-from .tuned_service import HOST, send_trials, tune
+from .tuned_service import begin, send_trials, tune
 
 ROWS = 24
 UP = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
@@ -52,7 +52,7 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
     service: ServiceInThread, network: str
 ) -> None:
     job = service.http.post("/v1/jobs", json={"network": network}).json()
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+    with begin(service) as attempt, watching(service, job["id"]) as screen:
         screen.wait_for("running")
         for index, each in enumerate(job["workloads"]):
             tune(attempt, each["workload_id"], index)
@@ -68,7 +68,7 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
 
 def test_progress_moves_within_a_workload(service: ServiceInThread) -> None:
     job = service.submit(trials=40)
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+    with begin(service) as attempt, watching(service, job["id"]) as screen:
         for trials in (10, 20, 30):
             send_trials(attempt, job["workloads"][0]["workload_id"], range(trials))
             screen.wait_for(f"0 of 1 workloads, {trials} of 40 trials, time left ")
