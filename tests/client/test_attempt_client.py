@@ -3,7 +3,7 @@ import time
 import pytest
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Failed, Finished, LaunchOrder, Renewal, WorkloadOutcome
+from tilewright.contract.attempts import Cause, Failed, Finished, LaunchOrder, Renewal, WorkloadOutcome
 from tilewright.contract.target import Isa
 from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt
 
@@ -69,6 +69,6 @@ def test_outcomes_and_results_need_no_answer(server: ScriptedServer) -> None:
     with attempt(server.url) as client:
         client.report_outcome(WorkloadOutcome(workload_id="a" * 64, stop_reason="plateau", seconds=1, schedule_id=None))
         client.report_result(Finished())
-        client.report_result(Failed(reason="out of memory"))
+        client.report_result(Failed(cause=Cause.HOST, reason="out of memory"))
     assert [call.path.rpartition("/")[2] for call in server.calls] == ["outcomes", "result", "result"]
-    assert server.calls[2].body == {"outcome": "failed", "reason": "out of memory"}
+    assert server.calls[2].body == {"outcome": "failed", "cause": "host", "reason": "out of memory"}

@@ -12,7 +12,7 @@ from tilewright.contract.attempts import Finished
 
 from ..screen import COMMAND, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
-from .tuned_service import begin, tune
+from .tuned_service import BUSY, begin, tune
 
 NETWORK = "resnet18"
 COMMANDS = {
@@ -40,7 +40,7 @@ ROW = re.compile(r"n1_|\s*\d+ {2}\S")
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceInThread]:
     """A network that was tuned, one that runs, and a job that waits."""
-    with serving(tmp_path_factory.mktemp("service")) as service:
+    with serving(tmp_path_factory.mktemp("service"), capacity=BUSY) as service:
         job = service.http.post("/v1/jobs", json={"network": NETWORK}).json()
         with begin(service) as attempt:
             for index, each in enumerate(job["workloads"]):
@@ -120,7 +120,7 @@ def _of_job(item: dict[str, Any]) -> dict[str, str]:
     return {
         "id": f"{item['id']}",
         "state": item["state"],
-        "what": item["network"] or item["workloads"][0]["name"],
+        "what": item["network"] or item["first_workload"],
         "threads": f"{item['threads']}",
         "done": f"{progress['workloads_done']}/{progress['workloads']}",
         "trials": f"{progress['trials']}",

@@ -7,6 +7,8 @@ from tilewright.contract.attempts import Publication, RecordBatch, Start, Worklo
 from tilewright.contract.hosts import Host
 from tilewright.contract.records import Provenance
 from tilewright.contract.target import ISAS, Target
+from tilewright.contract.workers import Worker, WorkerState
+from tilewright_service.store.waiting import Capacity
 
 from ..service.in_thread import ServiceInThread
 from ..service.stand_in import invented_publication, invented_record
@@ -22,6 +24,19 @@ STOP_REASONS = ("plateau", "exhausted", "trials")
 
 
 TARGET = Target(isa="avx512_vnni")
+BUSY = Capacity(
+    (
+        Worker(
+            name="rack17",
+            hostname=HOST.hostname,
+            host_class=HOST.host_class,
+            isas=HOST.isas,
+            cores=HOST.cores,
+            state=WorkerState.RUNNING,
+        ),
+    )
+)
+"""One worker, which has something to do."""
 
 
 def begin(service: ServiceInThread) -> AttemptClient:
