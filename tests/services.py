@@ -23,6 +23,7 @@ from tilewright_service.dispatch.engine import EngineView, Probe
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
+from tilewright_service.store.waiting import Capacity
 
 from .environment import environment
 
@@ -121,16 +122,20 @@ class IdleEngine:
 
 @contextmanager
 def service_thread(
-    data_dir: Path, settings: Settings | None = None, database_url: str | None = None
+    data_dir: Path,
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    capacity: Capacity | None = None,
 ) -> Iterator[tuple[str, Database]]:
     """The real application on a real database, behind a real socket, without anything that runs attempts.
 
-    The database is a file in `data_dir` unless another is named.
+    The database is a file in `data_dir` unless another is named; `capacity` is what the service takes for its workers.
     """
     database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings or Settings(), database, IdleEngine())
+    app.state.capacity = lambda: capacity
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
