@@ -27,6 +27,8 @@ SETTINGS = {
 
 
 def quieten_dask() -> None:
+    import distributed  # noqa: F401  (which sets levels of its own)
+
     dask.config.set(SETTINGS)
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

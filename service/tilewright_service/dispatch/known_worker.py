@@ -79,7 +79,7 @@ class KnownWorker:
                 return await ask(self._pool, self.address, operation, seconds, arguments)
             except (OSError, TimeoutError, UnexpectedWords) as error:
                 if last:
-                    raise Undelivered(_reason(error)) from error
+                    raise Undelivered(reason_of(error)) from error
             await asyncio.sleep(RETRY_SECONDS)
         raise AssertionError("there is a last try")
 
@@ -88,13 +88,12 @@ class KnownWorker:
         while True:
             try:
                 self._take(await ask(self._pool, self.address, "tilewright_report", seconds, {"seen": self._revision}))
-            except TimeoutError:
-                self.refusals, seconds = 0, SILENT_ANSWER_SECONDS
-            except OSError:
-                self.refusals += 1
+            except (OSError, TimeoutError) as error:
+                self.refusals = self.refusals + 1 if _is_refusal(error) else 0
+                seconds = SILENT_ANSWER_SECONDS
                 await asyncio.sleep(RETRY_SECONDS)
             except (UnexpectedWords, ValidationError, KeyError, TypeError) as error:
-                log.warning("worker_not_understood", address=self.address, error=_reason(error))
+                log.warning("worker_not_understood", address=self.address, error=reason_of(error))
                 await asyncio.sleep(SILENT_ANSWER_SECONDS)
             else:
                 self.refusals, seconds = 0, HOLD_SECONDS + ANSWER_SECONDS
@@ -122,13 +121,20 @@ async def ask(
     except (OSError, TimeoutError):
         raise
     except Exception as error:  # whatever a stranger's bytes lead to
-        raise UnexpectedWords(_reason(error)) from error
+        raise UnexpectedWords(reason_of(error)) from error
     if not isinstance(answer, dict):
         raise UnexpectedWords("the answer is none of ours")
     return answer
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
+    """To a person; Dask wraps what the system says several times."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, TimeoutError):
-        return "it does not answer"
-    return str(error)[:300] or type(error).__name__
+        return "no answer"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)[:300]
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, ConnectionRefusedError) or (error.__cause__ is not None and _is_refusal(error.__cause__))
