@@ -1,5 +1,6 @@
 """A probe finds what would fail every attempt on a host, and says what to do."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,5 +56,5 @@ def test_a_full_disk_and_little_memory_are_ailments(url: str, tmp_path: Path, mo
 
 
 def test_a_host_on_which_no_process_starts_is_ailing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_probe.sys, "executable", "/not/there")
+    monkeypatch.setattr(sys, "executable", "/not/there")
     assert probe_host(url, str(tmp_path)).ailment == "no process can be started (No such file or directory)"
