@@ -12,6 +12,7 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": "5s",
     "distributed.comm.timeouts.tcp": "20s",
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.use-file-locking": False,
     "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,

@@ -28,7 +28,6 @@ ROUND_SECONDS = 1.0
 LOOK_SECONDS = 2.0
 CONNECT_SECONDS = 1.5
 """Dask tries again so long where nobody listens."""
-GONE_REFUSALS = 2
 GONE_SECONDS = 15.0
 """A worker that is not listed any more and silent for so long has gone."""
 PROBE_SECONDS = 20.0
@@ -148,7 +147,7 @@ class DaskEngine:
         """From those who are neither listed nor answer. While the scheduler is away, that they were counts little."""
         for address, worker in list(self._workers.items()):
             is_listed = worker.is_listed and self._away is None
-            is_gone = worker.refusals >= GONE_REFUSALS or worker.silent_seconds > GONE_SECONDS
+            is_gone = worker.is_refused or worker.silent_seconds > GONE_SECONDS
             if is_gone and not is_listed:
                 self._workers.pop(address).forget()
                 self.on_change()

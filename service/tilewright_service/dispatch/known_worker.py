@@ -37,8 +37,8 @@ class KnownWorker:
         self.address = address
         self.is_listed = True
         self.report: WorkerReport | None = None
-        self.refusals = 0
-        """How often in a row nobody was there at all."""
+        self.is_refused = False
+        """Nobody was there at all, when it was asked last."""
         self._pool, self._clock, self._on_change = pool, clock, on_change
         self._heard_at = clock()
         self._revision = 0
@@ -89,14 +89,14 @@ class KnownWorker:
             try:
                 self._take(await ask(self._pool, self.address, "tilewright_report", seconds, {"seen": self._revision}))
             except (OSError, TimeoutError) as error:
-                self.refusals = self.refusals + 1 if _is_refusal(error) else 0
+                self.is_refused = _is_refusal(error)
                 seconds = SILENT_ANSWER_SECONDS
                 await asyncio.sleep(RETRY_SECONDS)
             except (UnexpectedWords, ValidationError, KeyError, TypeError) as error:
                 log.warning("worker_not_understood", address=self.address, error=reason_of(error))
                 await asyncio.sleep(SILENT_ANSWER_SECONDS)
             else:
-                self.refusals, seconds = 0, HOLD_SECONDS + ANSWER_SECONDS
+                self.is_refused, seconds = False, HOLD_SECONDS + ANSWER_SECONDS
 
     def _take(self, answer: dict[str, Any]) -> None:
         report = WorkerReport.model_validate_json(answer["report"])
@@ -131,9 +131,7 @@ def reason_of(error: BaseException) -> str:
     """To a person; Dask wraps what the system says several times."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)[:300]
+    return str(getattr(error, "strerror", None) or error)[:300] or "no answer"
 
 
 def _is_refusal(error: BaseException) -> bool:
