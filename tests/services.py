@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +17,10 @@ import uvicorn
 
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey, Worker
+from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
-from tilewright_service.dispatch.engine import EngineState
+from tilewright_service.dispatch.engine import EngineState, EngineView
+from tilewright_service.server import server_config
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
@@ -113,6 +114,9 @@ class IdleEngine:
     def capacity(self) -> Sequence[Worker]:
         return [Worker(name="idle", hostname="here", cores=2)]
 
+    def view(self) -> EngineView:
+        return EngineView()
+
     def close(self) -> None: ...
 
     def list(self) -> EngineState:
@@ -124,17 +128,18 @@ def service_thread(data_dir: Path, settings: Settings | None = None) -> Iterator
     """The real application on a real database file, behind a real socket, without anything that runs attempts."""
     database = Database(f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
-    listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings or Settings(), database, IdleEngine())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", database
-    finally:
-        app.state.stopping.set()
-        server.should_exit = True
-        thread.join(timeout=10)
-        database.close()
+    server = uvicorn.Server(server_config(app, grace_seconds=1))
+    with open_listener(Settings(port=0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield url, database
+        finally:
+            app.state.stopping.set()
+            server.should_exit = True
+            thread.join(timeout=10)
+            database.close()

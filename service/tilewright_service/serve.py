@@ -29,6 +29,8 @@ NO_WORKER = (
 )
 
 
+LEAST_TOKEN = 16
+
 Announce = Callable[[str, str | None], None]
 """Takes the address for this machine, and that for others where it is another."""
 
@@ -61,8 +63,15 @@ def serve(settings: Settings, announce: Announce) -> int:
 
 
 def _refuse_open_door(settings: Settings) -> None:
-    if not settings.binds_to_loopback and settings.token is None:
+    if settings.binds_to_loopback:
+        return
+    if settings.token is None:
         raise CannotStart(f"{settings.host} can be reached from other machines: set TILEWRIGHT_TOKEN first")
+    if len(settings.token.get_secret_value()) < LEAST_TOKEN:
+        raise CannotStart(
+            f"{settings.host} can be reached from other machines, and TILEWRIGHT_TOKEN could be guessed: "
+            f"take {LEAST_TOKEN} characters or more, such as those of `openssl rand -hex 32`"
+        )
 
 
 def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Announce) -> int:

@@ -1,5 +1,6 @@
 """How a service is."""
 
+from datetime import datetime
 from typing import Literal
 
 from tilewright.contract.message import Message
@@ -7,6 +8,15 @@ from tilewright.contract.message import Message
 
 class Health(Message):
     status: Literal["ok"]
+
+
+class AilingPart(Message):
+    """Why a service is not ready; `parts` of the problem document that `/readyz` answers with 503."""
+
+    part: Literal["database", "disk", "engine", "reconciler"]
+    reason: str
+    """To a person."""
+    since: datetime
 
 
 class Version(Message):

@@ -9,7 +9,7 @@ from distributed import Client, Future
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd, AttemptKey, Worker
 from tilewright.errors import Unavailable
-from tilewright_service.dispatch.engine import EngineState
+from tilewright_service.dispatch.engine import EngineState, EngineView
 from tilewright_worker import slot
 
 KILL_SECONDS = 5
@@ -80,6 +80,9 @@ class DaskEngine:
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"the engine does not answer: {error}") from error
         return [_worker(info, processing.get(address, ())) for address, info in workers.items()]
+
+    def view(self) -> EngineView:
+        return EngineView()
 
     def close(self) -> None:
         if self.is_embedded:

@@ -1,6 +1,6 @@
 """What runs attempts. Four calls, so that it can be something else than Dask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +18,14 @@ class EngineState:
     """Ended since the last call."""
 
 
+@dataclass(frozen=True)
+class EngineView:
+    """What was seen last, without asking anybody."""
+
+    members: Mapping[str, object] = field(default_factory=dict)
+    away: str | None = None
+
+
 class Engine(Protocol):
     is_embedded: bool
     """Its workers die with this service, so an attempt that it does not know is gone."""
@@ -29,6 +37,8 @@ class Engine(Protocol):
         """Kill the attempt and all that it started. Not an error when it has ended already."""
 
     def list(self) -> EngineState: ...
+
+    def view(self) -> EngineView: ...
 
     def capacity(self) -> Sequence[Worker]: ...
 

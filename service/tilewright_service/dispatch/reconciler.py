@@ -64,6 +64,11 @@ class Reconciler:
             self._end(attempt, "the service was stopped", is_blameless=True)
             self._engine.kill(_key(attempt))
 
+    @property
+    def last_round_seconds(self) -> float | None:
+        """Since the last round that was made; None while another service leads."""
+        return None
+
     def capacity(self) -> Capacity | None:
         """What was left of the workers after the last round; None when nothing waits for them."""
         return self._capacity
