@@ -38,6 +38,7 @@ def create_app(
     database: Database | None = None,
     engine: Engine | None = None,
     reconciler: Reconciler | None = None,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
     """Without database and engine it only describes itself."""
     app = FastAPI(
@@ -51,7 +52,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = database
     app.state.engine = engine
-    app.state.metrics = Metrics()
+    app.state.metrics = metrics or Metrics()
     app.state.stopping = threading.Event()
     if database is not None and engine is not None:
         _add_state(app, settings, database, engine, reconciler)
@@ -81,7 +82,7 @@ def _add_state(
         settings.data_path,
         lambda: None if reconciler is None else reconciler.last_round_seconds,
     )
-    metrics.collect(partial(gauges, database, engine))
+    metrics.collect(partial(gauges, database, lambda: app.state.capacity()))
 
 
 def _add_middleware(app: FastAPI, settings: Settings, database: Database | None) -> None:

@@ -1,18 +1,20 @@
-"""What a scrape asks the store and the engine."""
+"""What a scrape asks the store, and the reconciler's last look at the workers."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 
-from tilewright_service.dispatch.engine import Engine
+from tilewright.contract.workers import WorkerState
 from tilewright_service.store.database import Database
 from tilewright_service.store.measures import Measures, measure
+from tilewright_service.store.waiting import Capacity
 
 
-def gauges(database: Database, engine: Engine) -> Iterator[GaugeMetricFamily]:
+def gauges(database: Database, capacity: Callable[[], Capacity | None]) -> Iterator[GaugeMetricFamily]:
     with database.reading() as session:
         yield from _of_store(measure(session, database.is_sqlite))
-    yield from _of_engine(engine)
+    yield from _of_workers(capacity() or Capacity())
 
 
 def _of_store(seen: Measures) -> Iterator[GaugeMetricFamily]:
@@ -26,8 +28,11 @@ def _of_store(seen: Measures) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("tilewright_database_wal_bytes", "Of SQLite's write-ahead log", seen.wal_bytes)
 
 
-def _of_engine(engine: Engine) -> Iterator[GaugeMetricFamily]:
-    view = engine.view()
-    is_away = float(view.away is not None)
+def _of_workers(capacity: Capacity) -> Iterator[GaugeMetricFamily]:
+    is_away = float(capacity.away is not None)
     yield GaugeMetricFamily("tilewright_engine_away", "1 while the workers cannot be found", is_away)
-    yield GaugeMetricFamily("tilewright_workers_joined", "Workers that have joined", len(view.members))
+    workers = GaugeMetricFamily("tilewright_workers", "Workers that have joined", labels=["state"])
+    counts = Counter(worker.state for worker in capacity.workers)
+    for state in WorkerState:
+        workers.add_metric([state], counts[state])
+    yield workers

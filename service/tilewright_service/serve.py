@@ -17,7 +17,9 @@ from tilewright_service.addresses import open_listener, urls
 from tilewright_service.app import create_app
 from tilewright_service.data_dir import hold_data_dir
 from tilewright_service.dispatch.reconciler import Reconciler
+from tilewright_service.dispatch.way_home import require_way_home
 from tilewright_service.logs import configure_logs
+from tilewright_service.metrics import Metrics
 from tilewright_service.server import Server
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
@@ -54,6 +56,7 @@ def serve(settings: Settings, announce: Announce) -> int:
     configure_logs()
     try:
         _refuse_open_door(settings)
+        require_way_home(settings)
         _require_writable_logs(settings)
         with hold_data_dir(settings.data_path) as server_id, open_listener(settings) as listener:
             return _run(settings, server_id, listener, announce)
@@ -83,9 +86,10 @@ def _run(settings: Settings, server_id: str, listener: socket.socket, announce: 
     url, public_url = urls(settings, listener)
     attempts_url = (public_url if settings.engine else settings.public_url) or url
     with closing(_open(settings)) as database, closing(start_engine(settings)) as engine:
-        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url)
+        metrics = Metrics()
+        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url, metrics=metrics)
         engine.on_change = reconciler.wake
-        app = create_app(settings, database, engine, reconciler)
+        app = create_app(settings, database, engine, reconciler, metrics)
         return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
 
 

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """None is SQLite in the data directory; `postgresql://...` for more than one machine."""
     engine: str | None = None
     """None starts an embedded cluster; `tls://scheduler:8786` uses one that is there."""
+    insecure_engine: bool = False
+    """Whether `tcp://` may lead to another machine: what is said there can be read, and anybody can join."""
     public_url: str | None = None
     """Where attempts on other machines reach this service; None is the address it listens on."""
     logs_dir: Path = Path("tuning_logs")
@@ -35,6 +37,10 @@ class Settings(BaseSettings):
     """How long a launched attempt may take until it calls home."""
     cancel_seconds: Annotated[float, Field(gt=0, le=60)] = 4.0
     """How long an attempt may take to stop by itself before it is killed."""
+    stall_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long an attempt may renew its lease without getting on with its workload."""
+    workload_seconds: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
+    """How long a workload may take in all where its job has no limit in seconds."""
     token: SecretStr | None = None
     """When set, every request has to bring it; attempts bring their own."""
     max_connections: Annotated[int, Field(ge=16, le=100_000)] = 4000

@@ -1,17 +1,21 @@
 """What an attempt and the service say to each other.
 
 launch -> LaunchOrder (through the engine)
-POST /v1/jobs/{job}/attempts/{n}/start      Start           -> AttemptBrief
+POST /v1/jobs/{job}/attempts/{n}/start      Start           -> AttemptBrief (409 for a second process)
+POST /v1/jobs/{job}/attempts/{n}/next       Next            -> Assignment: the workload to tune now, if there is one
 GET  /v1/jobs/{job}/attempts/{n}/history    ?workload_id&isa&neighbours -> History
 POST /v1/jobs/{job}/attempts/{n}/records    RecordBatch     -> Stored
 POST /v1/jobs/{job}/attempts/{n}/renew      Renewal         -> RenewalAnswer
 POST /v1/jobs/{job}/attempts/{n}/schedules  Publication     -> Schedule (409 when the incumbent changed meanwhile)
 POST /v1/jobs/{job}/attempts/{n}/outcomes   WorkloadOutcome -> 204
+POST /v1/jobs/{job}/attempts/{n}/failures   WorkloadFailure -> 204
 POST /v1/jobs/{job}/attempts/{n}/result     Report          -> 204
 
-All carry the attempt's own token as `Authorization: Bearer ...`. A stale attempt gets 409, except for records: facts.
+All carry the attempt's own token as `Authorization: Bearer ...`. Several attempts may be at one job; each has authority
+over the one workload that it was assigned, until it says what came of it. An attempt that has ended gets 409.
 """
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt
@@ -35,8 +39,25 @@ class LaunchOrder(Message):
     threads: Threads
 
 
+class Cause(StrEnum):
+    """Where it lies that something failed: there the blame goes."""
+
+    WORKLOAD = "workload"
+    """It would fail elsewhere, too, as with a crash of TVM: it has so many tries, and then it has failed."""
+    HOST = "host"
+    """A full or read-only disk, no memory, no descriptors: the host is set aside, and the work goes elsewhere."""
+    MOMENT = "moment"
+    """The service was away, a worker was stopped: tried again, and nobody is to blame."""
+
+
 class Start(Message):
     host: Host
+    process: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """Random, the same in every repetition of this call: an attempt is one process, and a second one is refused."""
+
+
+class Next(Message):
+    """What the attempt has done so far is acknowledged; safe to repeat while the assigned workload is open."""
 
 
 class BriefedWorkload(Message):
@@ -52,9 +73,14 @@ class AttemptBrief(Message):
     target: TargetName
     threads: Threads
     lease_seconds: float
-    """Renew well within this, or another attempt takes over."""
-    workloads: list[BriefedWorkload]
-    """Without those that an earlier attempt finished."""
+    """Renew well within this, or others take over."""
+    database_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """Of the database that the job is in; ids of jobs mean something only together with it."""
+
+
+class Assignment(Message):
+    workload: BriefedWorkload | None
+    """None when there is nothing left for this attempt: it reports that it has finished."""
 
 
 class KnownRecord(CandidateFields):
@@ -97,12 +123,13 @@ class Stored(Message):
 
 
 class Renewal(Message):
-    workload_id: Sha256 | None = None
-    """What the attempt is working on."""
+    progress: Annotated[StrictInt, Field(ge=0)] = 0
+    """Grows whenever the attempt gets on: a lease that is renewed without it is ended after a while."""
 
 
 class RenewalAnswer(Message):
     cancel: bool
+    """Stop now: nobody wants the job any more."""
     lease_seconds: float
 
 
@@ -134,18 +161,31 @@ class WorkloadOutcome(Message):
     schedule_id: RowId | None
 
 
+class WorkloadFailure(Message):
+    """The attempt could not tune what it was assigned, and can go on with another."""
+
+    workload_id: Sha256
+    cause: Literal[Cause.WORKLOAD, Cause.MOMENT] = Cause.WORKLOAD
+    reason: Annotated[str, Field(max_length=4000)]
+
+
 class Finished(Message):
+    """There was nothing left for it."""
+
     outcome: Literal["finished"] = "finished"
 
 
 class Interrupted(Message):
-    """It stopped because the job was cancelled."""
+    """It stopped because the job was cancelled, or its worker leaves."""
 
     outcome: Literal["interrupted"] = "interrupted"
 
 
 class Failed(Message):
+    """It cannot go on at all; what it was assigned is free again."""
+
     outcome: Literal["failed"] = "failed"
+    cause: Cause
     reason: Annotated[str, Field(max_length=4000)]
 
 

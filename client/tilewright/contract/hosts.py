@@ -7,12 +7,14 @@ from pydantic import Field, StrictInt
 from tilewright.contract.message import Message
 from tilewright.contract.target import Isa
 
+HostClass = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,127}$")]
+"""CPU model, and caches and strongest ISA path where they differ: `amd-epyc-f26m2-l2x1024k-avx512_vnni`."""
+
 
 class Host(Message):
     """A machine that measures. Latencies compare only within one `host_class`."""
 
-    host_class: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,127}$")]
-    """CPU model, and caches and strongest ISA path where they differ: `amd-epyc-f26m2-l2x1024k-avx512_vnni`."""
+    host_class: HostClass
     hostname: Annotated[str, Field(max_length=255)]
     cpu_model: Annotated[str, Field(max_length=255)]
     cores: Annotated[StrictInt, Field(ge=1, le=65536)]
