@@ -13,14 +13,13 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-import uvicorn
 
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey
 from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
 from tilewright_service.dispatch.engine import EngineView, Probe
-from tilewright_service.server import server_config
+from tilewright_service.server import HttpServer
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
@@ -126,7 +125,7 @@ def service_thread(data_dir: Path, settings: Settings | None = None) -> Iterator
     database = Database(f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
     app = create_app(settings or Settings(), database, IdleEngine())
-    server = uvicorn.Server(server_config(app, grace_seconds=1))
+    server = HttpServer(app, grace_seconds=1)
     with open_listener(Settings(port=0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

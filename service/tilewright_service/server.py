@@ -30,27 +30,23 @@ ACCEPTED_AT_ONCE = 32
 """Before whatever else is to do gets its turn."""
 
 
-def server_config(app: FastAPI, grace_seconds: int) -> uvicorn.Config:
-    settings, metrics = app.state.settings, app.state.metrics
-    connections = Connections(settings.max_connections, settings.max_connections_per_address, metrics)
-    return uvicorn.Config(
-        app,
-        http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=connections, metrics=metrics)),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        backlog=ACCEPTED_AT_ONCE,
-        timeout_keep_alive=2 * int(HEAD_SECONDS),  # the protocol is stricter by itself
-        timeout_graceful_shutdown=grace_seconds,
-    )
+class HttpServer(uvicorn.Server):
+    """With the limits of this service."""
+
+    def __init__(self, app: FastAPI, grace_seconds: int) -> None:
+        super().__init__(_config(app, grace_seconds))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        for listener in sockets or ():
+            listener.listen(WAITING_CONNECTIONS)
 
 
-class Server(uvicorn.Server):
+class Server(HttpServer):
     """Says when it is ready, and returns after a signal instead of dying of it: there is something to clean up."""
 
     def __init__(self, app: FastAPI, announce: Callable[[], None]) -> None:
-        super().__init__(server_config(app, GRACE_SECONDS))
+        super().__init__(app, GRACE_SECONDS)
         self._app = app
         self._announce = announce
         self._exit_code = 1
@@ -62,8 +58,6 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        for listener in sockets or ():
-            listener.listen(WAITING_CONNECTIONS)
         if not self.should_exit:
             self._announce()
 
@@ -80,6 +74,22 @@ class Server(uvicorn.Server):
         _start_timer(END_SECONDS, partial(end, number))
         self._app.state.stopping.set()
         self.should_exit = True
+
+
+def _config(app: FastAPI, grace_seconds: int) -> uvicorn.Config:
+    settings, metrics = app.state.settings, app.state.metrics
+    connections = Connections(settings.max_connections, settings.max_connections_per_address, metrics)
+    return uvicorn.Config(
+        app,
+        http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=connections, metrics=metrics)),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        backlog=ACCEPTED_AT_ONCE,
+        timeout_keep_alive=2 * int(HEAD_SECONDS),  # the protocol is stricter by itself
+        timeout_graceful_shutdown=grace_seconds,
+    )
 
 
 def _start_timer(seconds: float, function: Callable[[], None]) -> None:
