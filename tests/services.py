@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +17,9 @@ import psutil
 import uvicorn
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey, Worker
+from tilewright.contract.workers import AttemptKey
 from tilewright_service.app import create_app
-from tilewright_service.dispatch.engine import EngineState
+from tilewright_service.dispatch.engine import EngineView, Probe
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
@@ -101,22 +101,22 @@ class ServiceProcess:
 
 
 class IdleEngine:
-    """Has a worker, and runs nothing."""
+    """Has no worker."""
 
     is_embedded = False
 
-    def launch(self, order: LaunchOrder) -> None:
+    def view(self) -> EngineView:
+        return EngineView()
+
+    def launch(self, worker: str, order: LaunchOrder) -> None:
         raise AssertionError("nothing is launched here")
 
-    def kill(self, key: AttemptKey) -> None: ...
+    def kill(self, worker: str, key: AttemptKey) -> None: ...
 
-    def capacity(self) -> Sequence[Worker]:
-        return [Worker(name="idle", hostname="here", cores=2)]
+    def probe(self, worker: str, url: str) -> Probe:
+        raise AssertionError("nothing is probed here")
 
     def close(self) -> None: ...
-
-    def list(self) -> EngineState:
-        return EngineState()
 
 
 @contextmanager

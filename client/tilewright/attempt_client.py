@@ -5,9 +5,11 @@ from typing import Self
 import httpx2
 
 from tilewright.contract.attempts import (
+    Assignment,
     AttemptBrief,
     History,
     LaunchOrder,
+    Next,
     Publication,
     RecordBatch,
     Renewal,
@@ -15,6 +17,7 @@ from tilewright.contract.attempts import (
     Report,
     Start,
     Stored,
+    WorkloadFailure,
     WorkloadOutcome,
 )
 from tilewright.contract.schedules import Schedule
@@ -55,6 +58,10 @@ class AttemptClient:
     def start(self, start: Start) -> AttemptBrief:
         return self._transport.post(f"{self._path}/start", start, AttemptBrief)
 
+    def next(self) -> Assignment:
+        """The workload to tune now, the same until something came of it; none when the attempt should end."""
+        return self._transport.post(f"{self._path}/next", Next(), Assignment)
+
     def history(self, workload_id: str, isa: Isa, neighbours: bool = False) -> History:
         """What is known of a workload on the path that this attempt generates code for; and, if wanted, of its like."""
         question = {"workload_id": workload_id, "isa": isa}
@@ -75,6 +82,9 @@ class AttemptClient:
 
     def report_outcome(self, outcome: WorkloadOutcome) -> None:
         self._transport.request("POST", f"{self._path}/outcomes", outcome)
+
+    def report_failure(self, failure: WorkloadFailure) -> None:
+        self._transport.request("POST", f"{self._path}/failures", failure)
 
     def report_result(self, report: Report) -> None:
         self._transport.request("POST", f"{self._path}/result", report)

@@ -9,6 +9,7 @@ TilewrightError
 ├── Conflict                 409
 │   ├── StaleAttempt              a newer attempt has the authority now
 │   ├── ScheduleChanged           another schedule was published since the comparison
+│   ├── NotYours                  a job that others want, and the caller does not
 │   └── IdempotencyConflict       the same Idempotency-Key came with another body
 ├── TooLarge                 413  the body is larger than the service takes
 ├── Unavailable              503  the service cannot answer now; try again
@@ -121,6 +122,10 @@ class ScheduleChanged(Conflict):
     code, title = "schedule-changed", "Another schedule was published meanwhile"
 
 
+class NotYours(Conflict):
+    code, title = "not-yours", "Others want this job"
+
+
 class IdempotencyConflict(Conflict):
     code, title = "idempotency-conflict", "The Idempotency-Key was used for another request"
 
@@ -198,6 +203,7 @@ SERVED: tuple[type[TilewrightError], ...] = (
     Conflict,
     StaleAttempt,
     ScheduleChanged,
+    NotYours,
     IdempotencyConflict,
     TooLarge,
     Unavailable,

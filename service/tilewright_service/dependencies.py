@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import Field
@@ -62,6 +62,9 @@ Metrics = Annotated[metrics.Metrics, _of_app("metrics")]
 Writing = Annotated[Session, Depends(write, scope="function")]
 Reading = Annotated[Session, Depends(read, scope="function")]
 Dispatching = Depends(wake_dispatcher, scope="function")
+
+User = Annotated[str, Header(alias="Tilewright-User", pattern=r"^[!-~]{0,64}$")]
+"""Who asks, by his own word; who does not say acts for all."""
 
 JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
 AttemptNumber = Annotated[int, Path(ge=1, le=MAX_NUMBER)]

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     """How long a launched attempt may take until it calls home."""
     cancel_seconds: Annotated[float, Field(gt=0, le=60)] = 4.0
     """How long an attempt may take to stop by itself before it is killed."""
+    stall_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long an attempt may renew its lease without getting on with its workload."""
+    workload_seconds: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
+    """How long a workload may take in all where its job has no limit in seconds."""
     token: SecretStr | None = None
     """When set, every request has to bring it; attempts bring their own."""
     attempt_module: str = "tilewright_worker"

@@ -8,14 +8,19 @@ from typing import Any
 import httpx2
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import LaunchOrder, Start
+from tilewright.contract.attempts import Cause, LaunchOrder, Start
+from tilewright.contract.workers import AttemptKey
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
+from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.queue import claim_next
 
 from ..services import service_thread
 from .running import workload
+from .stand_in import HOST
+
+WORKER = WorkerFacts("one", HOST.hostname, HOST.host_class, HOST.isas, cores=2)
 
 
 class ServiceInThread:
@@ -34,9 +39,9 @@ class ServiceInThread:
         return job
 
     def begin_attempt(self, start: Start | None = None) -> AttemptClient:
-        """Take the next job from the queue, as the dispatcher would, and call home as its attempt."""
+        """Take the next job from the queue, as the dispatcher would, and call home as its attempt, at a workload."""
         with self.database.writing() as session:
-            claim = claim_next(session, cores=2, free_cores=2, server_id="test", launch_seconds=60)
+            claim = claim_next(session, [WORKER], {WORKER.hostname})
         assert claim is not None
         order = LaunchOrder(
             url=self.url, job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
@@ -44,12 +49,17 @@ class ServiceInThread:
         attempt = AttemptClient(order, patience_seconds=0)
         if start is not None:
             attempt.start(start)
+            attempt.next()
         return attempt
 
-    def lose(self, attempt: AttemptClient, reason: str = "it was lost") -> None:
+    def lose(self, attempt: AttemptClient, reason: str = "it was lost", cause: Cause = Cause.WORKLOAD) -> None:
         """What the dispatcher does when an attempt has gone silent."""
         with self.database.writing() as session:
-            assert end_attempt(session, attempt.order.job_id, attempt.order.attempt, reason)
+            assert end_attempt(session, key_of(attempt), cause, reason)
+
+
+def key_of(attempt: AttemptClient) -> AttemptKey:
+    return AttemptKey(job_id=attempt.order.job_id, attempt=attempt.order.attempt)
 
 
 @contextmanager

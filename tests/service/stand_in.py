@@ -6,6 +6,7 @@ The height of the first workload is the script: 11 crashes, 12 hangs, 13 ignores
 import sys
 import threading
 import time
+import uuid
 from datetime import UTC, datetime
 
 from tilewright.attempt_client import AttemptClient
@@ -42,10 +43,10 @@ HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, i
 def main() -> int:
     order = LaunchOrder.model_validate_json(sys.stdin.readline())
     client = AttemptClient(order)
-    brief = client.start(Start(host=HOST))
+    client.start(Start(host=HOST, process=uuid.uuid4().hex))
     cancelled = threading.Event()
     threading.Thread(target=_renew, args=(client, cancelled), daemon=True).start()
-    for briefed in brief.workloads:
+    while (briefed := client.next().workload) is not None:
         if _tune(client, order, briefed, cancelled):
             client.report_result(Interrupted())
             return 0

@@ -43,9 +43,9 @@ class Cause(StrEnum):
     """Where it lies that something failed: there the blame goes."""
 
     WORKLOAD = "workload"
-    """It would fail elsewhere, too: a crash of TVM, a space that cannot be prepared. So many tries, then it has failed."""
+    """It would fail elsewhere, too, as with a crash of TVM: it has so many tries, and then it has failed."""
     HOST = "host"
-    """A disk that is full or read-only, no memory, no descriptors: the host is set aside, and the work goes elsewhere."""
+    """A full or read-only disk, no memory, no descriptors: the host is set aside, and the work goes elsewhere."""
     MOMENT = "moment"
     """The service was away, a worker was stopped: tried again, and nobody is to blame."""
 

@@ -7,7 +7,6 @@ from pydantic import Field, StrictInt
 from tilewright.contract.message import Message
 from tilewright.contract.target import Isa
 
-
 HostClass = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,127}$")]
 """CPU model, and caches and strongest ISA path where they differ: `amd-epyc-f26m2-l2x1024k-avx512_vnni`."""
 

@@ -3,7 +3,8 @@ from fastapi import APIRouter
 from tilewright.contract.hosts import Host
 from tilewright.contract.pages import Page
 from tilewright.contract.workers import Worker
-from tilewright_service.dependencies import Engine, Paging, Reading
+from tilewright.errors import Unavailable
+from tilewright_service.dependencies import Capacity, Paging, Reading
 from tilewright_service.pages import next_page
 from tilewright_service.store.hosts import host_page
 
@@ -18,6 +19,10 @@ def list_hosts(query: Paging, session: Reading) -> Page[Host]:
 
 
 @router.get("/workers")
-def list_workers(engine: Engine) -> Page[Worker]:
-    """Workers that are there now."""
-    return Page(items=list(engine.capacity()))
+async def list_workers(capacity: Capacity) -> Page[Worker]:
+    """Workers that are there now, and why some of them get no work. 503 while the engine is away."""
+    if capacity is None:
+        raise Unavailable("the workers are being looked for")
+    if capacity.away is not None and not capacity.workers:
+        raise Unavailable(capacity.away)
+    return Page(items=list(capacity.workers))

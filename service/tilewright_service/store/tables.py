@@ -68,7 +68,8 @@ class JobRow(Table):
     threads: Mapped[int]
     trials: Mapped[int]
     seconds: Mapped[float | None] = mapped_column(Double)
-    host_class: Mapped[str | None] = mapped_column(Name)
+    host_class: Mapped[str] = mapped_column(Name)
+    """The only one that may tune it; "" is any."""
     priority: Mapped[int]
     submitter: Mapped[str] = mapped_column(Name)
     """Whose turn it takes: the first of its owners."""
@@ -85,6 +86,7 @@ class JobRow(Table):
 class JobWorkloadRow(Table):
     __tablename__ = "job_workloads"
     __table_args__ = (
+        Index("ix_job_workloads_state", "job_id", "state"),
         Index(
             "ix_job_workloads_tuned",
             "workload_id",
@@ -107,7 +109,7 @@ class JobWorkloadRow(Table):
     schedule_id: Mapped[int | None] = mapped_column(ForeignKey("schedules.id"))
     stop_reason: Mapped[str | None] = mapped_column(String(200))
     known_from_job: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
-    attempt: Mapped[int | None]
+    attempt: Mapped[int | None] = mapped_column(default=None)
     """Of this job: the one that is at it while it is running, or was last."""
     tries: Mapped[int] = mapped_column(default=0)
     """In a row that ended with blame for it and without a new record."""
@@ -279,5 +281,6 @@ class IdempotencyKeyRow(Table):
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_sha256: Mapped[str] = mapped_column(HexDigest)
-    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    """Null only within the transaction that makes the job."""
     created_at: Mapped[datetime] = mapped_column(Instant)

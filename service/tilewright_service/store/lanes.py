@@ -1,0 +1,100 @@
+"""The lines in which jobs wait for a worker.
+
+Jobs that are alike to the queue wait in one line. The lines are few, so their heads are found one after the other by an
+index, and neither the number of jobs nor that of their workloads counts.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from tilewright.contract.target import Isa
+from tilewright_service.store.tables import LANE, AttemptRow, JobRow, TurnRow
+
+ANY_HOST_CLASS = ""
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """What the queue has to know of a worker."""
+
+    name: str
+    hostname: str
+    host_class: str
+    isas: tuple[Isa, ...]
+    cores: int
+
+
+class Lane(NamedTuple):
+    """A line of jobs, and the first of them."""
+
+    priority: int
+    submitter: str
+    threads: int
+    target: str
+    host_class: str
+    first_job: int
+
+    def fits(self, worker: WorkerFacts) -> bool:
+        return (
+            self.threads <= worker.cores
+            and self.target in ("auto", *worker.isas)
+            and self.host_class in (ANY_HOST_CLASS, worker.host_class)
+        )
+
+
+def lanes(session: Session) -> Iterator[Lane]:
+    """Every line in which somebody wants a worker."""
+    question = _heads()
+    while (row := session.execute(question).first()) is not None:
+        lane = Lane(*row)
+        yield lane
+        question = _heads().where(tuple_(*_lane_columns()) > tuple_(*lane[:-1]))
+
+
+def lane_of(job: JobRow) -> Lane:
+    """The line that a job waits in, as if it were the first of it."""
+    return Lane(job.priority, job.submitter, job.threads, job.target, job.host_class, job.id)
+
+
+def waits_in(lane: Lane) -> ColumnElement[bool]:
+    """Whether a job waits in this line."""
+    return and_(
+        JobRow.wants_worker, *(column == value for column, value in zip(_lane_columns(), lane[:-1], strict=True))
+    )
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who comes before whom: people take turns within a priority."""
+
+    workers_of: Counter[str]
+    """How many each has now."""
+    turn_of: dict[str, int]
+
+    @classmethod
+    def of(cls, session: Session) -> "Order":
+        running = select(JobRow.submitter, func.count()).join(AttemptRow, AttemptRow.job_id == JobRow.id)
+        workers = session.execute(running.where(AttemptRow.is_open).group_by(JobRow.submitter))
+        turns = session.execute(select(TurnRow.submitter, TurnRow.taken_at))
+        return cls(Counter(dict(workers.tuples())), dict(turns.tuples()))
+
+    def sort(self, waiting: Iterator[Lane]) -> list[Lane]:
+        return sorted(waiting, key=self._rank)
+
+    def _rank(self, lane: Lane) -> tuple[int, int, int, int]:
+        who = lane.submitter
+        return -lane.priority, self.workers_of[who], self.turn_of.get(who, 0), lane.first_job
+
+
+def _heads() -> Select[Any]:
+    columns = _lane_columns()
+    return select(*columns, JobRow.id).where(JobRow.wants_worker).order_by(*columns, JobRow.id).limit(1)
+
+
+def _lane_columns() -> list[Any]:
+    return [getattr(JobRow, name) for name in LANE]
