@@ -130,7 +130,7 @@ class History:
         for seen in self._of("assigned"):
             assigned[seen.job, seen.workload].append(seen)
         return [
-            f"{_who(write)} was heard on {write.workload[:8]}, which {_who(newer)} had for {write.asked - newer.at:.1f} s"
+            f"{_who(write)} was heard on {write.workload[:8]} {write.asked - newer.at:.1f} s after {_who(newer)} had it"
             for write in writes
             for newer in assigned[write.job, write.workload]
             if newer.attempt > write.attempt and newer.at < write.asked

@@ -1,4 +1,4 @@
-"""`docs/reliability.md`, made of all results: what was done, how often, with which seeds, what was lost, the worst times."""
+"""`docs/reliability.md`, made of all results: what was done, how often, what was lost, and the worst times."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,11 @@ REPORT = ROOT / "docs/reliability.md"
 HEAD = """\
 # What was done to it, and what was lost
 
-Written by `python -m tests.cluster` and `python -m bench.load` from `bench/results/reliability.jsonl`; do not edit. Each
-run starts real processes, does one thing to them, and has the checker of histories (`tests/cluster/history.py`) compare
-what was acknowledged to clients and attempts with what is in the database at the end: no acknowledged write lost, none
-twice, ends that stay, one authority a workload, no two measurements on a core at once, every job ended or says why it
-waits, cancels within 7 s. A seed repeats a run: `python -m tests.cluster --scenario NAME --seed SEED`.
+Written by `python -m tests.cluster` and `python -m bench.load` from `bench/results/reliability.jsonl`; do not edit.
+Each run starts real processes, does one thing to them, and has the checker of histories (`tests/cluster/history.py`)
+compare what was acknowledged to clients and attempts with what is in the database at the end: no acknowledged write
+lost, none twice, ends that stay, one authority a workload, no two measurements on a core at once, every job ended or
+says why it waits, cancels within 7 s. A seed repeats a run: `python -m tests.cluster --scenario NAME --seed SEED`.
 """
 
 

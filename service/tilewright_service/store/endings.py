@@ -78,10 +78,10 @@ def close_attempt(
     attempt.outcome = outcome
     attempt.reason = reason or None
     give_back(session, job, attempt, cause, reason)
+    settle_job(session, job)
     if reason and not JobState(job.state).is_final:
         job.reason = reason
         tell(session, job.id, RequeuedEvent, RequeuedData(attempt=attempt.number, reason=reason))
-    settle_job(session, job)
 
 
 def _has_open_attempts(session: Session, job_id: int) -> bool:
@@ -91,7 +91,7 @@ def _has_open_attempts(session: Session, job_id: int) -> bool:
 
 def _count_workloads(session: Session, job_id: int) -> dict[str, int]:
     question = select(JobWorkloadRow.state, func.count()).where(JobWorkloadRow.job_id == job_id)
-    return dict(session.execute(question.group_by(JobWorkloadRow.state)).tuples())
+    return dict(session.execute(question.group_by(JobWorkloadRow.state)).tuples().all())
 
 
 def _end_settled(session: Session, job: JobRow, counts: dict[str, int]) -> None:
