@@ -318,11 +318,10 @@ class QueueMachine(RuleBasedStateMachine):
             for process in list(self.processes.values()):
                 if process.is_alive:
                     self._behave(process)
-            if not self._waiting():
+            if not self._alive() and all(_cannot_run(reason) for reason in self._waiting().values()):
                 break
         for job, reason in self._waiting().items():
-            assert reason, f"job {job} waits, and does not say why"
-            assert "asks for more threads" in reason or "no worker has" in reason, f"job {job} waits: {reason}"
+            assert _cannot_run(reason), f"job {job} still waits: {reason}"
         self.ends_stay()
         self.nothing_acknowledged_is_lost()
         self.events_end_once()
@@ -475,6 +474,11 @@ class QueueMachine(RuleBasedStateMachine):
     def _rows(self, question: str) -> list[Any]:
         with self.database.reading() as session:
             return list(session.execute(text(question)))
+
+
+def _cannot_run(reason: str | None) -> bool:
+    """No worker will ever fit, and the job says so."""
+    return reason is not None and ("asks for more threads" in reason or "no worker has" in reason)
 
 
 def workload(height: int) -> Workload:
