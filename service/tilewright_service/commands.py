@@ -40,6 +40,12 @@ def serve(
     engine: Annotated[
         str | None, typer.Option(metavar="URL", help="tls://scheduler:8786", show_default="a cluster on this machine")
     ] = None,
+    insecure_engine: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure-engine", help="Allow tcp:// to another machine, on a network where nobody else is."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it with 130, SIGTERM with 0.
@@ -58,6 +64,7 @@ def serve(
         "logs_dir": logs_dir,
         "database": database,
         "engine": engine,
+        "insecure_engine": insecure_engine,
     }
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

@@ -17,6 +17,7 @@ from tilewright_service.addresses import open_listener, urls
 from tilewright_service.app import create_app
 from tilewright_service.data_dir import hold_data_dir
 from tilewright_service.dispatch.reconciler import Reconciler
+from tilewright_service.dispatch.way_home import require_way_home
 from tilewright_service.logs import configure_logs
 from tilewright_service.server import Server
 from tilewright_service.settings import Settings
@@ -52,6 +53,7 @@ def serve(settings: Settings, announce: Announce) -> int:
     configure_logs()
     try:
         _refuse_open_door(settings)
+        require_way_home(settings)
         _require_writable_logs(settings)
         with hold_data_dir(settings.data_path) as server_id, open_listener(settings) as listener:
             return _run(settings, server_id, listener, announce)

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """None is SQLite in the data directory; `postgresql://...` for more than one machine."""
     engine: str | None = None
     """None starts an embedded cluster; `tls://scheduler:8786` uses one that is there."""
+    insecure_engine: bool = False
+    """Whether `tcp://` may lead to another machine: what is said there can be read, and anybody can join."""
     public_url: str | None = None
     """Where attempts on other machines reach this service; None is the address it listens on."""
     logs_dir: Path = Path("tuning_logs")

@@ -9,6 +9,7 @@ import httpx2
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Cause, LaunchOrder, Start
+from tilewright.contract.target import ISAS
 from tilewright.contract.workers import AttemptKey
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
@@ -20,7 +21,7 @@ from ..services import service_thread
 from .running import workload
 from .stand_in import HOST
 
-WORKER = WorkerFacts("one", HOST.hostname, HOST.host_class, HOST.isas, cores=2)
+WORKER = WorkerFacts("one", HOST.hostname, HOST.host_class, ISAS, cores=2)
 
 
 class ServiceInThread:

@@ -99,7 +99,7 @@ class QueueMachine(RuleBasedStateMachine):
     def begin(self, services: int) -> None:
         wanted = 1 if self.database.is_sqlite else services
         self.services = [self._service(number) for number in range(wanted)]
-        self._round()
+        self.submit("ada", [1, 2, 3], 3, 1, 0, "auto")
 
     # What people do
 
@@ -126,6 +126,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert submit(session, request, key, user).job_id == first, "the same key gave another job"
         if first not in self.jobs:
             self.jobs.append(first)
+        self._round()
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), user=PEOPLE, everybody=st.booleans())
@@ -206,6 +207,13 @@ class QueueMachine(RuleBasedStateMachine):
         ghost = data.draw(st.sampled_from(self._ghosts()))
         if ghost.workload is not None:
             self._conclude(ghost, with_schedule=True)
+
+    @rule(steps=st.integers(1, 4))
+    def behave(self, steps: int) -> None:
+        """All do what healthy attempts do."""
+        for _ in range(steps):
+            for process in self._alive():
+                self._behave(process)
 
     # What goes wrong
 
@@ -416,6 +424,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._call(process, lambda session: report_result(session, process.key, report))
         process.worker.end(process.key, AttemptEnd(exit_code=0))
         process.is_started = False
+        self._round()
 
     def _holder(self, process: Process) -> bool:
         """Whether the database says that it is at what it thinks."""

@@ -38,6 +38,7 @@ PROOF = InstructionCount(
     dot_products_in_kernel=4,
 )
 HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, isas=("x86_64",))
+START = Start(host=HOST, process="0123456789abcdef" * 2)
 
 
 def main() -> int:

@@ -18,14 +18,14 @@ import pytest
 from pydantic import SecretStr
 
 from tilewright import __version__
-from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.attempts import Finished
 from tilewright.contract.workers import Worker
 from tilewright.errors import Unavailable
 from tilewright_service.settings import Settings
 
 from ..services import IdleEngine
 from .in_thread import ServiceInThread, serving
-from .stand_in import HOST, invented_publication
+from .stand_in import START, invented_publication
 
 VOID = ("meta", "link")
 SLOW_SECONDS = 2.0
@@ -214,7 +214,7 @@ def test_the_reference_says_what_a_field_takes_and_means(service: ServiceInThrea
 @needs_curl
 def test_every_command_of_the_reference_works(service: ServiceInThread, tmp_path: Path) -> None:
     job = service.submit()
-    attempt = service.begin_attempt(Start(host=HOST))
+    attempt = service.begin_attempt(START)
     attempt.publish(invented_publication(job["id"], 1, job["workloads"][0]["workload_id"]))
     attempt.report_result(Finished())
     page = page_of(service, "/docs")

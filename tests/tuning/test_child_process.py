@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,6 +22,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Add:
+    answer: ClassVar[Any] = int
     amount: int
 
     def execute(self, counter: Counter, /) -> int:
@@ -30,6 +32,7 @@ class Add:
 
 @dataclass(frozen=True)
 class Sleep:
+    answer: ClassVar[Any] = None
     seconds: float
 
     def execute(self, counter: Counter, /) -> None:
@@ -38,6 +41,7 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Die:
+    answer: ClassVar[Any] = None
     number: signal.Signals
 
     def execute(self, counter: Counter, /) -> None:
@@ -46,6 +50,7 @@ class Die:
 
 @dataclass(frozen=True)
 class Leave:
+    answer: ClassVar[Any] = None
     exit_code: int
 
     def execute(self, counter: Counter, /) -> None:

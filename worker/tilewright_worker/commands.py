@@ -15,10 +15,19 @@ def worker(
         str,
         typer.Option(metavar="URL", envvar="TILEWRIGHT_ENGINE", help="The scheduler, such as tls://scheduler:8786."),
     ],
+    insecure_engine: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-engine",
+            envvar="TILEWRIGHT_INSECURE_ENGINE",
+            help="Allow tcp:// to another machine, on a network where nobody else is.",
+        ),
+    ] = False,
 ) -> None:
     """Let this machine measure for a service elsewhere. Ctrl-C ends it with 130, SIGTERM with 0.
 
-    For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and ..__WORKER__KEY name the certificates.
+    What runs then is given 10 s to take leave; a second signal ends it at once. While the scheduler is away the worker
+    goes on, and waits. For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and ..__WORKER__KEY name the certificates.
     """
     end_on_signals()
     try:
@@ -28,9 +37,9 @@ def worker(
     with needing("worker"):
         import xgboost  # noqa: F401  (it would be missed only in the first attempt)
 
-        from tilewright_worker.host_worker import run
+        from tilewright_worker.joining import run
 
-    raise typer.Exit(run(engine))
+    raise typer.Exit(run(engine, insecure_engine))
 
 
 worker.epilog = "[bold]Example[/]  tilewright worker --engine tls://scheduler:8786"  # type: ignore[attr-defined]

@@ -91,7 +91,7 @@ def _has_open_attempts(session: Session, job_id: int) -> bool:
 
 def _count_workloads(session: Session, job_id: int) -> dict[str, int]:
     question = select(JobWorkloadRow.state, func.count()).where(JobWorkloadRow.job_id == job_id)
-    return dict(session.execute(question.group_by(JobWorkloadRow.state)).tuples().all())
+    return dict(session.execute(question.group_by(JobWorkloadRow.state)).all())
 
 
 def _end_settled(session: Session, job: JobRow, counts: dict[str, int]) -> None:

@@ -96,7 +96,7 @@ def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity |
 
 def _open_attempts(session: Session, job_ids: Sequence[int]) -> dict[int, int]:
     question = select(AttemptRow.job_id, func.count()).where(AttemptRow.is_open, AttemptRow.job_id.in_(job_ids))
-    return dict(session.execute(question.group_by(AttemptRow.job_id)).tuples().all())
+    return dict(session.execute(question.group_by(AttemptRow.job_id)).all())
 
 
 def _select_workloads(job_id: int) -> Select[Any, Any, Any, Any, Any]:

@@ -81,7 +81,7 @@ class Order:
         running = select(JobRow.submitter, func.count()).join(AttemptRow, AttemptRow.job_id == JobRow.id)
         workers = session.execute(running.where(AttemptRow.is_open).group_by(JobRow.submitter))
         turns = session.execute(select(TurnRow.submitter, TurnRow.taken_at))
-        return cls(Counter(dict(workers.tuples().all())), dict(turns.tuples().all()))
+        return cls(Counter(dict(workers.all())), dict(turns.all()))
 
     def sort(self, waiting: Iterator[Lane]) -> list[Lane]:
         return sorted(waiting, key=self._rank)

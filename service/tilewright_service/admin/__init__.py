@@ -1,0 +1,1 @@
+"""What an operator does: the commands of `tilewright admin`, one module each."""
