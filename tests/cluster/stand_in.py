@@ -22,7 +22,6 @@ from tilewright.contract.attempts import (
     Finished,
     Interrupted,
     LaunchOrder,
-    Next,
     Publication,
     RecordBatch,
     Renewal,
@@ -79,7 +78,7 @@ class StandIn:
 
     def _next(self) -> BriefedWorkload | None:
         asked = time.monotonic()
-        briefed = self.client.next(Next()).workload
+        briefed = self.client.next().workload
         if briefed is not None:
             self.note("assigned", workload=briefed.workload.id, asked=asked)
         return briefed

@@ -40,9 +40,10 @@ def frozen_worker(stage: Stage) -> None:
         frozen = next(each for each in cluster.workers if each.machine.name == host_of(cluster, first))
         frozen.freeze_all()
         stage.counts["frozen hosts"] += 1
-        began, before = time.monotonic(), trials(cluster, first)
+        began = time.monotonic()
         second = cluster.observer.submit([21], trials=30)
         stage.took("next job begins", until(lambda: trials(cluster, second) > 0, 60, "the next job begins"), 3)
+        before = trials(cluster, first)
         until(lambda: trials(cluster, first) > before, 120, "the job of the frozen host goes on elsewhere")
         stage.took("job of the frozen host goes on", time.monotonic() - began, 30)
         time.sleep(max(0.0, began + 2 * LEASE_SECONDS - time.monotonic()))
