@@ -7,11 +7,11 @@ of a retransmission, a silent network passes nothing on and tells nobody.
 import asyncio
 import random
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 CHUNK = 65536
 RETRANSMISSION_SECONDS = 0.3
@@ -71,7 +71,7 @@ class Link:
     ) -> None:
         self.close()
 
-    def _call(self, work: "asyncio._CoroutineLike[int]") -> int:
+    def _call(self, work: Coroutine[Any, Any, int]) -> int:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self, port: int) -> int:

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from tilewright.attempt_client import AttemptClient
@@ -101,6 +102,7 @@ class StandIn:
             failure = WorkloadFailure(workload_id=workload.id, reason="the stand-in fails as it was told")
             self.client.report_failure(failure)
             return
+        self._misbehave(workload.height)
         history = self.client.history(workload.id, self.target.isa)
         known, number = {record.candidate for record in history.records}, 0
         for _ in range(briefed.trials):
@@ -218,15 +220,14 @@ def end_with_parent() -> None:
 
 
 def main() -> int:
-    import sitecustomize
-
+    machine = Path(import_module("sitecustomize").MACHINE)
     line = sys.stdin.readline()
     if not line:
         return 0
     threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-    _deliver_to_twins(line, Directions.read(sitecustomize.MACHINE).twins)
+    _deliver_to_twins(line, Directions.read(machine).twins)
     try:
-        StandIn(LaunchOrder.model_validate_json(line), sitecustomize.MACHINE).run()
+        StandIn(LaunchOrder.model_validate_json(line), machine).run()
     except TilewrightError as error:
         print(error, file=sys.stderr)
         return 1

@@ -68,7 +68,7 @@ class WallClock:
             source = folder / "wall-clock.c"
             source.write_text(SOURCE)
             compiler = shutil.which("gcc") or "cc"
-            command = [compiler, "-shared", "-fPIC", "-O1", "-o", self._library, source, "-ldl"]
+            command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(self._library), str(source), "-ldl"]
             subprocess.run(command, check=True, capture_output=True)
 
     def environment(self) -> dict[str, str]:
