@@ -38,7 +38,9 @@ class Authority:
             x509.CertificateBuilder(self._name, bearer, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - CLOCKS_DIFFER)
             .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), critical=True)
+            .add_extension(
+                x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), critical=True
+            )
             .sign(self._key, hashes.SHA256())
         )
 

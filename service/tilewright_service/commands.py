@@ -42,9 +42,7 @@ def serve(
     ] = None,
     insecure_engine: Annotated[
         bool | None,
-        typer.Option(
-            "--insecure-engine", help="Allow tcp:// to another machine, on a network where nobody else is."
-        ),
+        typer.Option("--insecure-engine", help="Allow tcp:// to another machine, on a network where nobody else is."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -32,7 +32,7 @@ class TuningService(ServiceProcess):
 
     def kill_worker(self) -> bool:
         """The Dask worker process: the parent of attempts."""
-        return _kill_first(self.processes("spawn_main"))
+        return _kill_first(self.processes("tilewright_worker.embedded"))
 
     def has_worker(self) -> bool:
         return any(self.hub.client.workers())

@@ -67,8 +67,7 @@ def _open_directory() -> Iterator[int]:
         descriptor = os.open(path, OPENING | os.O_DIRECTORY)
     except OSError as error:
         raise LocksRefused(
-            f"the directory of the core locks, {path}, cannot be opened ({error.strerror}); "
-            f"{SETTING} names another"
+            f"the directory of the core locks, {path}, cannot be opened ({error.strerror}); {SETTING} names another"
         ) from error
     try:
         _require_own_or_shared(path, os.fstat(descriptor))

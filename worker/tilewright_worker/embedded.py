@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+import traceback
 
 from distributed import Scheduler
 from distributed.security import Security
@@ -61,8 +62,9 @@ def main() -> int:
 def _work(setup: EmbeddedSetup, slot: Slot, scratch: str) -> None:
     try:
         asyncio.run(_serve(setup, slot, scratch))
-    finally:
-        os._exit(1)  # the service starts another
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)  # the service starts another
 
 
 async def _serve(setup: EmbeddedSetup, slot: Slot, scratch: str) -> None:

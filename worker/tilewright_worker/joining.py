@@ -1,4 +1,4 @@
-"""`tilewright worker`, from its start to its end: it drains when it is asked to end, and ends at once when asked twice."""
+"""`tilewright worker`, from its start to its end: asked to end it drains first, and asked twice it ends at once."""
 
 import os
 import queue
@@ -32,8 +32,8 @@ def run(engine_url: str, is_insecure: bool = False) -> int:
     security = security_of(engine_url, "worker")
     _require_locks()
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in EXIT_CODES:
-        on_signal(number, lambda number, _: _hear(signals, number))
+    for each in EXIT_CODES:
+        on_signal(each, lambda number, _: _hear(signals, number))
     with scratch_directory() as scratch:
         logs_dir = logs_directory()
         slot = Slot(os.environ.get("TILEWRIGHT_ATTEMPT_MODULE") or "tilewright_worker", logs_dir)
@@ -46,7 +46,11 @@ def run(engine_url: str, is_insecure: bool = False) -> int:
         slot.end()
         if number == ENDED:
             thread.ended.result()
-    return EXIT_CODES[signal.Signals(number)]
+    return _exit_code(number)
+
+
+def _exit_code(number: int) -> int:
+    return EXIT_CODES[signal.Signals(number)] if number != ENDED else 1
 
 
 _heard: list[int] = []

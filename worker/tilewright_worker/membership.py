@@ -31,7 +31,7 @@ class Membership:
         self._url, self._security, self._name, self._address = url, security, name, address
         self._scratch = scratch
         self._times = 0
-        self._worker: "Entry | None" = None
+        self._worker: Entry | None = None
 
     async def stay(self, announce: Callable[[], None]) -> None:
         """`announce` is called whenever it has joined. Raises CannotStart when it is not let in the first time."""
@@ -116,5 +116,3 @@ class Waiting:
                 file=sys.stderr,
                 flush=True,
             )
-
-

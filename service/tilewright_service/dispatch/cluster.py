@@ -73,5 +73,3 @@ def _set_up_dask() -> None:
 
     quieten_dask()
     refuse_unpickling()
-
-

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import structlog
 from distributed.core import ConnectionPool
 from distributed.security import Security
 from pydantic import ValidationError
@@ -34,6 +35,8 @@ MOST_WORKERS = 4096
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 
 class DaskEngine:
     """All that waits does so in a thread of its own; `on_change` is called from there when there is something new."""
@@ -45,12 +48,11 @@ class DaskEngine:
         self._workers: dict[str, KnownWorker] = {}
         self._away: str | None = None
         self._clock = PatientClock()
-        self._launching: set[tuple[str, AttemptKey]] = set()
+        self._telling: set[tuple[str, str, AttemptKey]] = set()
         self._loop = asyncio.new_event_loop()
         self._nudge = asyncio.Event()
         self._pool: ConnectionPool
         self._is_closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -59,10 +61,10 @@ class DaskEngine:
         return EngineView(members=_by_name(members), away=self._away)
 
     def launch(self, worker: str, order: LaunchOrder) -> None:
-        self._begin(self._launch(worker, order))
+        self._begin(self._launch(worker, order)).add_done_callback(_log_failure)
 
     def kill(self, worker: str, key: AttemptKey) -> None:
-        self._begin(self._kill(worker, key))
+        self._begin(self._kill(worker, key)).add_done_callback(_log_failure)
 
     def probe(self, worker: str, url: str) -> "WorkerProbe":
         return WorkerProbe(worker, self._begin(self._probe(worker, url)))
@@ -87,9 +89,8 @@ class DaskEngine:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            with suppress(asyncio.CancelledError):
-                runner.run(self._live())
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner, suppress(asyncio.CancelledError):
+            runner.run(self._live())
 
     async def _live(self) -> None:
         async with ConnectionPool(
@@ -111,11 +112,11 @@ class DaskEngine:
 
     async def _look(self) -> None:
         listed, away = await self._listed()
+        has_changed, self._away = away != self._away, away
         if away is None:
             self._meet(listed)
         self._part()
-        if away != self._away:
-            self._away = away
+        if has_changed:
             self.on_change()
 
     async def _listed(self) -> tuple[set[str], str | None]:
@@ -124,7 +125,7 @@ class DaskEngine:
         if address is None:
             return set(), self._meeting_point.trouble
         try:
-            return _addresses(await ask(self._pool, address, "identity", LOOK_SECONDS)), None
+            return _addresses(await ask(self._pool, address, "identity", LOOK_SECONDS, {})), None
         except (OSError, TimeoutError) as error:
             reason = "no answer" if isinstance(error, TimeoutError) else _innermost(error)
             return set(), (
@@ -155,36 +156,41 @@ class DaskEngine:
 
     async def _launch(self, name: str, order: LaunchOrder) -> None:
         key = AttemptKey(job_id=order.job_id, attempt=order.attempt)
-        worker = self._find(name)
-        if worker is None or (name, key) in self._launching:
-            return  # it has left, as the view says; or it is being told
-        self._launching.add((name, key))
         try:
-            await worker.tell("tilewright_launch", order=order.model_dump_json())
+            await self._tell_once("tilewright_launch", name, key, {"order": order.model_dump_json()})
         except Undelivered as error:
-            worker.note_undelivered(key, f"the worker {name} could not be told to begin: {error}")
-        finally:
-            self._launching.discard((name, key))
+            worker = self._find(name)
+            if worker is not None:
+                worker.note_undelivered(key, f"the worker {name} could not be told to begin: {error}")
 
     async def _kill(self, name: str, key: AttemptKey) -> None:
-        worker = self._find(name)
-        if worker is not None:
-            with suppress(Undelivered):  # an attempt that has no authority any more ends by itself
-                await worker.tell("tilewright_kill", key=key.model_dump_json())
+        with suppress(Undelivered):  # who asked sees that it still runs, and asks again
+            await self._tell_once("tilewright_kill", name, key, {"key": key.model_dump_json()})
+
+    async def _tell_once(self, operation: str, name: str, key: AttemptKey, arguments: dict[str, str]) -> None:
+        """Unless it is just being told; nor is a worker that has left. Raises Undelivered."""
+        worker, telling = self._find(name), (operation, name, key)
+        if worker is None or telling in self._telling:
+            return
+        self._telling.add(telling)
+        try:
+            await worker.tell(operation, arguments)
+        finally:
+            self._telling.discard(telling)
 
     async def _probe(self, name: str, url: str) -> ProbeReport:
         worker = self._find(name)
         if worker is None:
             raise Undelivered("it has left")
-        answer = await worker.tell("tilewright_probe", PROBE_SECONDS, url=url)
+        answer = await worker.tell("tilewright_probe", {"url": url}, PROBE_SECONDS)
         try:
             return ProbeReport.model_validate_json(answer["report"])
         except (KeyError, ValidationError) as error:
             raise Undelivered("it answers something else") from error
 
     def _find(self, name: str) -> KnownWorker | None:
-        known = (worker for worker in self._workers.values() if worker.report is not None)
-        return next((worker for worker in known if worker.report and worker.report.name == name), None)
+        named = [each for each in self._workers.values() if each.report is not None and each.report.name == name]
+        return min(named, key=lambda each: each.silent_seconds, default=None)
 
 
 class WorkerProbe:
@@ -220,6 +226,11 @@ class PatientClock:
 
     def now(self) -> float:
         return self._seconds + min(time.monotonic() - self._ticked_at, ROUND_SECONDS + LOOK_SECONDS)
+
+
+def _log_failure(told: "Future[None]") -> None:
+    if not told.cancelled() and (error := told.exception()) is not None:
+        log.error("engine_failed", error=repr(error))
 
 
 def _by_name(members: list[Member]) -> dict[str, Member]:

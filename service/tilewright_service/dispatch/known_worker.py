@@ -1,7 +1,7 @@
 """A worker as the engine knows it: asked for news again and again, one question at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -72,11 +72,11 @@ class KnownWorker:
             self._undelivered.pop(next(iter(self._undelivered)))
         self._on_change()
 
-    async def tell(self, operation: str, seconds: float = ANSWER_SECONDS, **arguments: str) -> dict[str, Any]:
+    async def tell(self, operation: str, arguments: dict[str, str], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
         """Tried a few times. Raises Undelivered."""
         for last in (False,) * (TRIES - 1) + (True,):
             try:
-                return await self._ask(operation, seconds, **arguments)
+                return await ask(self._pool, self.address, operation, seconds, arguments)
             except (OSError, TimeoutError, UnexpectedWords) as error:
                 if last:
                     raise Undelivered(_reason(error)) from error
@@ -87,7 +87,7 @@ class KnownWorker:
         seconds = HOLD_SECONDS + ANSWER_SECONDS
         while True:
             try:
-                self._take(await self._ask("tilewright_report", seconds, seen=self._revision))
+                self._take(await ask(self._pool, self.address, "tilewright_report", seconds, {"seen": self._revision}))
             except TimeoutError:
                 self.refusals, seconds = 0, SILENT_ANSWER_SECONDS
             except OSError:
@@ -107,17 +107,13 @@ class KnownWorker:
         if has_news:
             self._on_change()
 
-    async def _ask(self, operation: str, seconds: float, **arguments: Any) -> dict[str, Any]:
-        """Raises OSError, TimeoutError or UnexpectedWords."""
-        return await ask(self._pool, self.address, operation, seconds, **arguments)
-
 
 class UnexpectedWords(Exception):
     """The other side failed, or is none of ours."""
 
 
 async def ask(
-    pool: ConnectionPool, address: str, operation: str, seconds: float, **arguments: Any
+    pool: ConnectionPool, address: str, operation: str, seconds: float, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """One call, with a limit. Raises OSError, TimeoutError or UnexpectedWords."""
     try:
@@ -136,5 +132,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
     return str(error)[:300] or type(error).__name__
-
-

@@ -22,10 +22,10 @@ def add_interest(session: Session, job: JobRow, caller: str) -> None:
 def withdraw(session: Session, job: JobRow, caller: str, everybody: bool) -> bool:
     """Whether nobody wants the job any more. Raises NotYours for a caller who is none of those who do."""
     own = InterestRow.job_id == job.id
-    if not everybody and caller != NOBODY:
-        names = owners(session, [job.id]).get(job.id, [])
+    names = owners(session, [job.id]).get(job.id, [])
+    if names and caller != NOBODY and not everybody:
         if caller not in names:
-            raise NotYours(f"job {job.id} is wanted by {', '.join(names) or 'somebody'}, not by {caller}")
+            raise NotYours(f"job {job.id} is wanted by {', '.join(names)}, not by {caller}")
         own &= InterestRow.caller == caller
     session.execute(delete(InterestRow).where(own))
     return session.scalar(select(InterestRow.caller).where(InterestRow.job_id == job.id).limit(1)) is None

@@ -33,7 +33,7 @@ def _change_jobs() -> None:
         table.drop_index("ix_jobs_queue")
         table.drop_column("attempts_without_progress")
         table.add_column(sa.Column("open_request_sha256", sa.String(64), nullable=True))
-        table.add_column(_filled("version", sa.String(64), ""))
+        table.add_column(_filled("version", sa.String(64), "0.1.0"))
         table.add_column(_filled("host_class", sa.String(128), ""))
         table.add_column(_filled("submitter", sa.String(128), ""))
         table.add_column(sa.Column("wants_worker", sa.Boolean(), nullable=False, server_default=sa.false()))
