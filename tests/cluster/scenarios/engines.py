@@ -45,7 +45,7 @@ def service_killed(stage: Stage) -> None:
         until(lambda: all(trials(cluster, job) > 5 for job in long), 30, "both workers have begun")
         cluster.services[0].kill()
         stage.counts["kills"] += 1
-        time.sleep(stage.random.uniform(0.5, 14))
+        time.sleep(stage.random.uniform(0.5, 9))
         cluster.services[0].start()
         cluster.observer.wait(*long, *waiting, seconds=120)
         for job in [*long, *waiting]:
