@@ -9,8 +9,8 @@ from .in_thread import ServiceInThread, serving
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[ServiceInThread]:
-    with serving(tmp_path) as service:
+def service(tmp_path: Path, database_url: str) -> Iterator[ServiceInThread]:
+    with serving(tmp_path, database_url=database_url) as service:
         yield service
 
 

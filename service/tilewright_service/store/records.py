@@ -18,6 +18,7 @@ from tilewright.errors import InvalidRequest
 from tilewright_service.documents import Document, document_of, join, pick, with_fields
 from tilewright_service.store.authority import lock_attempt, require_authority, require_open
 from tilewright_service.store.blame import held_workload
+from tilewright_service.store.commit_order import in_commit_order
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.jobs import job_row, job_workload_row
 from tilewright_service.store.neighbours import neighbours
@@ -122,6 +123,7 @@ def _maker(session: Session, attempt: AttemptRow, owner: AttemptOwner) -> Attemp
 
 
 def _insert(session: Session, records: Sequence[NewRecord]) -> list[RecordRow]:
+    in_commit_order(session, RecordRow)
     statement = insert(session, RecordRow).on_conflict_do_nothing().returning(RecordRow)
     return list(session.scalars(statement, [_values(record) for record in records]))
 
