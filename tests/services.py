@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,15 +13,17 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-import uvicorn
 
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey
+from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
 from tilewright_service.dispatch.engine import EngineView, Probe
+from tilewright_service.server import HttpServer
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
+from tilewright_service.store.waiting import Capacity
 
 from .environment import environment
 
@@ -121,25 +122,30 @@ class IdleEngine:
 
 @contextmanager
 def service_thread(
-    data_dir: Path, settings: Settings | None = None, database_url: str | None = None
+    data_dir: Path,
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    capacity: Capacity | None = None,
 ) -> Iterator[tuple[str, Database]]:
     """The real application on a real database, behind a real socket, without anything that runs attempts.
 
-    The database is a file in `data_dir` unless another is named.
+    The database is a file in `data_dir` unless another is named; `capacity` is what the service takes for its workers.
     """
     database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
-    listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings or Settings(), database, IdleEngine())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", database
-    finally:
-        app.state.stopping.set()
-        server.should_exit = True
-        thread.join(timeout=10)
-        database.close()
+    app.state.capacity = lambda: capacity
+    server = HttpServer(app, grace_seconds=1)
+    with open_listener(Settings(port=0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield url, database
+        finally:
+            app.state.stopping.set()
+            server.should_exit = True
+            thread.join(timeout=10)
+            database.close()

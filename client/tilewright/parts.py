@@ -12,7 +12,9 @@ KERNELS = "tilewright.kernels"
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Names of the commands that other packages bring along, and a function or a group of commands for each."""
+    """Names of the commands that other packages bring along; each is a function, or a Typer app with commands of its
+    own. Their modules import what they need when they are called: they are loaded for every `tilewright --help`.
+    """
     for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
         yield entry.name, entry.load()
 

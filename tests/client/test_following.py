@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.attempts import Finished
 
 from ..screen import COMMAND, CONTROL, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
-from .tuned_service import HOST, send_trials, tune
+from .tuned_service import BUSY, begin, send_trials, tune
 
 ROWS = 24
 UP = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
@@ -22,7 +22,7 @@ UP = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[ServiceInThread]:
-    with serving(tmp_path) as service:
+    with serving(tmp_path, capacity=BUSY) as service:
         yield service
 
 
@@ -52,7 +52,7 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
     service: ServiceInThread, network: str
 ) -> None:
     job = service.http.post("/v1/jobs", json={"network": network}).json()
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+    with begin(service) as attempt, watching(service, job["id"]) as screen:
         screen.wait_for("running")
         for index, each in enumerate(job["workloads"]):
             tune(attempt, each["workload_id"], index)
@@ -68,7 +68,7 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
 
 def test_progress_moves_within_a_workload(service: ServiceInThread) -> None:
     job = service.submit(trials=40)
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+    with begin(service) as attempt, watching(service, job["id"]) as screen:
         for trials in (10, 20, 30):
             send_trials(attempt, job["workloads"][0]["workload_id"], range(trials))
             screen.wait_for(f"0 of 1 workloads, {trials} of 40 trials, time left ")
@@ -85,7 +85,7 @@ def test_a_terminal_says_in_its_headline_what_is_waited_for_as_it_changes(servic
     with watching(service, second) as screen:
         screen.wait_for("queued: it waits: 1 job is before it")
         cancel(service, first)
-        screen.wait_for("queued: it waits: a worker is being", seconds=10)
+        screen.wait_for("queued: it waits: no worker is free", seconds=10)
 
 
 def test_a_pipe_gets_a_line_when_what_is_waited_for_changes_and_none_when_it_does_not(service: ServiceInThread) -> None:
@@ -101,7 +101,7 @@ def test_a_pipe_gets_a_line_when_what_is_waited_for_changes_and_none_when_it_doe
         assert process.wait() == 1
     assert lines == [
         "job 2: 1 workload for auto on 1 thread, queued: it waits: 1 job is before it\n",
-        "job 2, queued: it waits: a worker is being looked for\n",
+        "job 2, queued: it waits: no worker is free\n",
         "job 2: 1 workload for auto on 1 thread, cancelled\n",
     ]
 

@@ -158,3 +158,10 @@ def test_a_service_that_is_down_is_unhealthy_and_no_error(client: Client, server
 def test_a_reader_may_leave_a_stream_early(client: Client, server: ScriptedServer) -> None:
     server.replies(Reply(200, event(1) + event(2) + event(3), STREAM))
     assert [each.id for each in itertools.islice(client.events(7), 2)] == [1, 2]
+
+
+def test_somebody_else_at_the_address_tells_no_events(client: Client, server: ScriptedServer) -> None:
+    server.replies(Reply(200, "<html>hello</html>", "text/html"))
+    with pytest.raises(errors.UnexpectedAnswer, match="not with events"):
+        list(client.events(7))
+    assert len(server.calls) == 1

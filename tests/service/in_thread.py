@@ -16,6 +16,7 @@ from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
 from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.queue import Claim, claim_next
+from tilewright_service.store.waiting import Capacity
 
 from ..services import service_thread
 from .running import workload
@@ -70,10 +71,13 @@ def key_of(attempt: AttemptClient) -> AttemptKey:
 
 @contextmanager
 def serving(
-    data_dir: Path, settings: Settings | None = None, database_url: str | None = None
+    data_dir: Path,
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    capacity: Capacity | None = None,
 ) -> Iterator[ServiceInThread]:
     with (
-        service_thread(data_dir, settings, database_url) as (url, database),
+        service_thread(data_dir, settings, database_url, capacity) as (url, database),
         httpx2.Client(base_url=url, timeout=20) as http,
     ):
         yield ServiceInThread(url, database, http)
