@@ -243,7 +243,7 @@ def describe(name: str, outcome: Outcome) -> str:
 
 
 HEADER = """\
-| readers at | readers | events received | resumed | missed, twice, unordered, unended | delay p50 s | p99 s | max s | cores |
+| at | readers | events received | resumed | missed, twice, unordered, unended | delay p50 s | p99 s | max s | cores |
 |---|---|---|---|---|---|---|---|---|"""
 
 

@@ -63,8 +63,7 @@ class Failures:
         except Exception as error:
             if has_started or scope["type"] != "http":
                 raise
-            is_of_storage = isinstance(error, OperationalError | PoolTimeout)
-            answer = _storage if is_of_storage else _unexpected
+            answer = _storage if isinstance(error, SQLAlchemyError) else _unexpected
             await answer(Request(scope), error)(scope, receive, send)
 
 
