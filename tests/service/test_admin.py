@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def admin(folder: Path, *arguments: str | Path, exit_code: int = 0) -> Any:
     return json.loads(ended.stdout) if ended.stdout else ended.stderr
 
 
-def rows_of(url: str) -> dict[str, list[Any]]:
+def rows_of(url: str) -> dict[str, Sequence[Any]]:
     """By table, in full."""
     with closing(Database(url)) as database, database.reading() as session:
         return {table.name: session.execute(select(table).order_by(*table.primary_key)).all() for table in TABLES}
