@@ -38,7 +38,7 @@ class Stage:
         try:
             yield database
             if not self.is_sqlite:
-                with database.connection() as connection:
+                with database.migrating() as connection:
                     connection.execute(text("ANALYZE"))
         finally:
             database.close()

@@ -14,6 +14,7 @@ from tilewright.errors import CannotStart
 from tilewright_service.addresses import open_listener, urls
 from tilewright_service.app import create_app
 from tilewright_service.data_dir import hold_data_dir
+from tilewright_service.dispatch.housekeeping import Housekeeping
 from tilewright_service.dispatch.reconciler import Reconciler
 from tilewright_service.dispatch.way_home import require_way_home
 from tilewright_service.logs import configure_logs
@@ -87,7 +88,8 @@ def _run(settings: Settings, server_id: str, listener: socket.socket, announce: 
         reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url, metrics=metrics)
         engine.on_change = reconciler.wake
         app = create_app(settings, database, engine, reconciler, metrics)
-        return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
+        with Housekeeping(database, settings, lambda: reconciler.leads):
+            return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
 
 
 def _tell(settings: Settings, url: str, public_url: str | None, announce: Announce) -> None:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,16 @@ def admin(folder: Path, *arguments: str | Path, exit_code: int = 0) -> Any:
     return json.loads(ended.stdout) if ended.stdout else ended.stderr
 
 
-def rows_of(url: str) -> dict[str, list[Any]]:
+def rows_of(url: str) -> dict[str, Sequence[Any]]:
     """By table, in full."""
     with closing(Database(url)) as database, database.reading() as session:
         return {table.name: session.execute(select(table).order_by(*table.primary_key)).all() for table in TABLES}
+
+
+def identities(url: str) -> tuple[str, Counter[str]]:
+    """The id of the database, and the last numbers that its tables have given."""
+    with closing(Database(url)) as database, database.reading() as session:
+        return database_id(session), +Counter(last_ids(session.connection()))
 
 
 def test_a_backup_under_load_is_restored_with_all_that_was_acknowledged_before(tmp_path: Path, filled_url: str) -> None:
@@ -115,15 +121,15 @@ def test_what_was_running_is_queued_again_without_blame_and_no_number_is_given_t
     with closing(Database(filled_url)) as database, database.reading() as session:
         given, old_id = last_ids(session.connection()), database_id(session)
     admin(tmp_path, "restore", file)
-    with closing(open_database(f"sqlite:///{tmp_path / 'data' / 'tilewright.db'}")) as database:
-        with database.reading() as session:
-            job = session.get_one(JobRow, 2)
-            assert (job.state, job.wants_worker, session.get_one(AttemptRow, (2, 1)).is_open) == ("queued", True, False)
-            row = session.scalars(select(JobWorkloadRow).where(*RUNNING)).one()
-            assert (row.state, row.tries) == ("queued", 0)
-            assert database_id(session) != old_id
-            for table, number in last_ids(session.connection()).items():
-                assert number >= given[table] + 1_000_000
+    path = tmp_path / "data" / "tilewright.db"
+    with closing(open_database(f"sqlite:///{path}")) as database, database.reading() as session:
+        job = session.get_one(JobRow, 2)
+        assert (job.state, job.wants_worker, session.get_one(AttemptRow, (2, 1)).is_open) == ("queued", True, False)
+        row = session.scalars(select(JobWorkloadRow).where(*RUNNING)).one()
+        assert (row.state, row.tries) == ("queued", 0)
+        assert database_id(session) != old_id
+        for table, number in last_ids(session.connection()).items():
+            assert number >= given[table] + 1_000_000
 
 
 def test_a_backup_goes_into_a_server_too(tmp_path: Path, filled_url: str, postgresql: Any) -> None:
@@ -146,11 +152,7 @@ def test_a_database_is_moved_to_a_server_and_back_with_all_numbers(
     assert rows_of(target) == before
     admin(tmp_path, "copy", back, "--database", target)
     assert rows_of(back) == before
-    with closing(Database(filled_url)) as first, closing(Database(back)) as last:
-        with first.reading() as one, last.reading() as other:
-            given, kept = last_ids(one.connection()), last_ids(other.connection())
-            assert +Counter(given) == +Counter(kept)
-            assert database_id(one) == database_id(other)
+    assert identities(back) == identities(filled_url)
     assert "is not empty" in admin(tmp_path, "copy", target, "--database", filled_url, exit_code=1)
     postgresql.drop_database(target)
 

@@ -159,9 +159,7 @@ def test_only_the_service_that_leads_deletes(database: Database, monkeypatch: py
         asked.set()
         return False
 
-    housekeeping = Housekeeping(database, SETTINGS, leads)
-    housekeeping.start()
-    assert asked.wait(5)
-    housekeeping.stop()
+    with Housekeeping(database, SETTINGS, leads):
+        assert asked.wait(5)
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(RecordRow)) == RECORDS

@@ -132,7 +132,7 @@ def test_ids_that_were_given_once_are_not_given_again_after_a_migration(tmp_path
             upgrade(database, each)
         with database.migrating() as connection:
             made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
-    statements = dict(made)
+    statements: dict[str, str] = dict(made)
     for table in Table.metadata.tables.values():
         if table.dialect_options["sqlite"]["autoincrement"]:
             assert "AUTOINCREMENT" in statements[table.name]

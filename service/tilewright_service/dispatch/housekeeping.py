@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -26,11 +28,14 @@ class Housekeeping:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """Between two of its small transactions it may be cut off."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """It may be cut off between any two of its small transactions."""
         self._stopping.set()
 
     def tidy(self) -> None:

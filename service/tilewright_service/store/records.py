@@ -16,7 +16,7 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest
 from tilewright_service.documents import Document, document_of, join, pick, with_fields
-from tilewright_service.store.authority import lock_attempt, require_authority, require_open
+from tilewright_service.store.authority import lock_attempt, require_open, see_authority
 from tilewright_service.store.blame import held_workload
 from tilewright_service.store.commit_order import in_commit_order
 from tilewright_service.store.events import tell_workloads
@@ -64,7 +64,7 @@ def store_records(session: Session, key: AttemptKey, records: Sequence[NewRecord
 
 def history(session: Session, key: AttemptKey, workload_id: str, isa: Isa, with_neighbours: bool) -> Document:
     """A `History`: what is known of a workload on this path and the host class of the attempt, best first."""
-    attempt, job = require_authority(session, key)
+    attempt, job = see_authority(session, key)
     job_workload_row(session, job.id, workload_id)
     question = (
         select(RecordRow.document)
