@@ -58,7 +58,7 @@ class Client:
         user: str = "",
     ) -> None:
         self.user = caller_name(user)
-        self._transport = Transport(url, token, patience_seconds, transport, caller_headers(self.user))
+        self._transport = Transport(url, token, patience_seconds, transport, headers=caller_headers(self.user))
 
     def __enter__(self) -> Self:
         return self
