@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from tests.service.in_thread import WORKER
 from tests.services import service_thread
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.jobs import JobRequest
@@ -37,7 +38,7 @@ ATTEMPTS = 8
 THINK_SECONDS = 0.8
 RENEW_SECONDS = 1.0
 STREAM_SECONDS = 4.0
-TOKEN = "the token of the service"
+TOKEN = "the-token-of-the-service"
 HOST = {"host_class": "callers", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
 
 
@@ -193,7 +194,7 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
         with database.writing() as session:
             submit(session, request, None)
         with database.writing() as session:
-            claim = claim_next(session, cores=2, free_cores=2, server_id="callers", launch_seconds=60)
+            claim = claim_next(session, [WORKER], {WORKER.hostname})
         assert claim is not None
         orders.append(
             LaunchOrder(url=url, **{name: getattr(claim, name) for name in ("job_id", "attempt", "token", "threads")})

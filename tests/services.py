@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,12 +13,13 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-import uvicorn
 
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey
+from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
 from tilewright_service.dispatch.engine import EngineView, Probe
+from tilewright_service.server import HttpServer
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
@@ -133,18 +133,19 @@ def service_thread(
     """
     database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
-    listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings or Settings(), database, IdleEngine())
     app.state.capacity = lambda: capacity
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", database
-    finally:
-        app.state.stopping.set()
-        server.should_exit = True
-        thread.join(timeout=10)
-        database.close()
+    server = HttpServer(app, grace_seconds=1)
+    with open_listener(Settings(port=0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield url, database
+        finally:
+            app.state.stopping.set()
+            server.should_exit = True
+            thread.join(timeout=10)
+            database.close()

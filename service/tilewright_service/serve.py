@@ -17,6 +17,7 @@ from tilewright_service.data_dir import hold_data_dir
 from tilewright_service.dispatch.reconciler import Reconciler
 from tilewright_service.dispatch.way_home import require_way_home
 from tilewright_service.logs import configure_logs
+from tilewright_service.metrics import Metrics
 from tilewright_service.server import Server
 from tilewright_service.settings import Settings
 from tilewright_service.store.opening import open_database
@@ -26,6 +27,8 @@ NO_WORKER = (
     "pip install 'tilewright[worker]', or name a scheduler with --engine"
 )
 
+
+LEAST_TOKEN = 16
 
 Announce = Callable[[str, str | None], None]
 """Takes the address for this machine, and that for others where it is another."""
@@ -60,8 +63,15 @@ def serve(settings: Settings, announce: Announce) -> int:
 
 
 def _refuse_open_door(settings: Settings) -> None:
-    if not settings.binds_to_loopback and settings.token is None:
+    if settings.binds_to_loopback:
+        return
+    if settings.token is None:
         raise CannotStart(f"{settings.host} can be reached from other machines: set TILEWRIGHT_TOKEN first")
+    if len(settings.token.get_secret_value()) < LEAST_TOKEN:
+        raise CannotStart(
+            f"{settings.host} can be reached from other machines, and TILEWRIGHT_TOKEN could be guessed: "
+            f"take {LEAST_TOKEN} characters or more, such as those of `openssl rand -hex 32`"
+        )
 
 
 def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Announce) -> int:
@@ -73,9 +83,10 @@ def _run(settings: Settings, server_id: str, listener: socket.socket, announce: 
     url, public_url = urls(settings, listener)
     attempts_url = (public_url if settings.engine else settings.public_url) or url
     with closing(open_database(settings.database_url)) as database, closing(start_engine(settings)) as engine:
-        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url)
+        metrics = Metrics()
+        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url, metrics=metrics)
         engine.on_change = reconciler.wake
-        app = create_app(settings, database, engine, reconciler)
+        app = create_app(settings, database, engine, reconciler, metrics)
         return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
 
 

@@ -54,6 +54,18 @@ class Settings(BaseSettings):
     """Of those that tuned nothing themselves; the others say what is known."""
     token: SecretStr | None = None
     """When set, every request has to bring it; attempts bring their own."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 4000
+    """Open at a time. Beyond it one that is idle is closed for a new one; where none is, the new one gets 503."""
+    max_connections_per_address: Annotated[int, Field(ge=8, le=100_000)] = 1000
+    max_requests_per_address: Annotated[int, Field(ge=1, le=10_000)] = 128
+    """Of people, under way at a time; beyond it they get 429. Raise it where a proxy speaks for all of them."""
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Readers of events."""
+    max_streams_per_caller: Annotated[int, Field(ge=1, le=100_000)] = 200
+    max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
+    max_queued_jobs_per_caller: Annotated[int, Field(ge=1)] = 2000
+    access_log: bool = False
+    """A line for each request on standard error."""
     attempt_module: str = "tilewright_worker"
     """What a worker runs as `python -m`."""
 
@@ -77,8 +89,12 @@ class Settings(BaseSettings):
     @field_validator("token")
     @classmethod
     def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
-        """A blank one is none: no client can send it."""
-        return value if value is not None and value.get_secret_value().strip() else None
+        text = None if value is None else value.get_secret_value()
+        if text is not None and not text.strip():
+            raise ValueError("an empty token lets nobody in: take TILEWRIGHT_TOKEN away, or set it to a secret")
+        if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
+            raise ValueError("a token may hold no space, no line break and no letter outside of ASCII")
+        return value
 
     @field_validator("engine")
     @classmethod

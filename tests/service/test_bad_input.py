@@ -73,7 +73,7 @@ def test_an_unknown_network_is_answered_with_the_known_ones(service: ServiceInTh
         b'{"network": "\xff\xfe"}',
         b'{"network": "\\ud800"}',
         b'{"network": "\\u0000"}',
-        b"[" * 100_000,
+        b"[" * 50_000,
         b'{"trials": ' + b"9" * 100_000 + b"}",
     ],
 )

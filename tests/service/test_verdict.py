@@ -56,7 +56,7 @@ def member(
 
 
 def as_is(**changes: object) -> Callable[[int], OpenAttempt]:
-    return lambda _: OpenAttempt(**{**vars(ATTEMPT), **changes})  # type: ignore[arg-type]
+    return lambda _: OpenAttempt(**{**vars(ATTEMPT), **changes})
 
 
 def beating(second: int) -> OpenAttempt:

@@ -14,6 +14,7 @@ from tilewright_service.dispatch.probing import Probing
 from tilewright_service.dispatch.roster import roster
 from tilewright_service.dispatch.verdict import Verdict, verdict_on
 from tilewright_service.dispatch.watch import Watch
+from tilewright_service.metrics import Metrics
 from tilewright_service.settings import Settings
 from tilewright_service.store.ailing import Ailment, set_aside_hosts
 from tilewright_service.store.database import Database
@@ -41,7 +42,9 @@ class Reconciler:
         server_id: str,
         url: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._database = database
         self._engine = engine
         self._settings = settings
@@ -104,6 +107,7 @@ class Reconciler:
             self._probing.look(workers, ailing)
             self._launch_all(workers)
         self._finished_round_at = self._clock()
+        self._metrics.rounds.inc()
 
     def _run(self) -> None:
         while not self._stopping:
@@ -112,6 +116,7 @@ class Reconciler:
             except Exception as error:
                 # Whatever it was - a full disk, a busy database - the next round starts from the truth again.
                 log.error("round_failed", error=repr(error))
+                self._metrics.round_failed.inc()
                 self._wake.wait(PERIOD_SECONDS)
             self._wake.wait(PERIOD_SECONDS)
             self._wake.clear()
@@ -133,6 +138,8 @@ class Reconciler:
         with self._database.writing() as session:
             has_ended = end_attempt(session, attempt.key, verdict.cause, verdict.reason)
         if has_ended:
+            self._metrics.attempts_ended.labels(verdict.cause.value).inc()
+            self._metrics.leases_lost.inc(verdict.is_of_lease)
             log.info("attempt_ended", **dict(attempt.key), cause=verdict.cause.value, reason=verdict.reason)
 
     def _kill_strays(self, attempts: list[OpenAttempt], view: EngineView) -> None:

@@ -17,6 +17,8 @@ UNKNOWN_SECONDS = 5.0
 class Verdict(NamedTuple):
     cause: Cause
     reason: str
+    is_of_lease: bool = False
+    """It was not heard of in time."""
 
 
 def verdict_on(sight: Sight, watch: Watch, view: EngineView, is_embedded: bool, settings: Settings) -> Verdict | None:
@@ -61,9 +63,8 @@ def _overdue(sight: Sight, watch: Watch, member: Member | None, settings: Settin
         is_gone = member is None or member.silent_seconds > SILENT_SECONDS
         where = f"worker {attempt.worker} is not heard of either" if is_gone else "its worker is well"
         cause = Cause.MOMENT if is_gone else Cause.WORKLOAD
-        return Verdict(
-            cause, f"the attempt has not been heard of for {patience:g} s, so its lease has expired; {where}"
-        )
+        reason = f"the attempt has not been heard of for {patience:g} s, so its lease has expired; {where}"
+        return Verdict(cause, reason, is_of_lease=True)
     if sight.cancelled_at is not None and watch.seconds_since(sight.cancelled_at) > settings.cancel_seconds:
         return Verdict(Cause.MOMENT, "the attempt did not stop when its job was cancelled")
     if watch.seconds_since(sight.progress_at) > settings.stall_seconds:

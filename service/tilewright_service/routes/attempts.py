@@ -20,7 +20,16 @@ from tilewright.contract.attempts import (
 from tilewright.contract.message import Sha256
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa
-from tilewright_service.dependencies import Caller, Capacity, Dispatching, Reading, Settings, Writing, authenticate
+from tilewright_service.dependencies import (
+    Caller,
+    Capacity,
+    Dispatching,
+    Metrics,
+    Reading,
+    Settings,
+    Writing,
+    authenticate,
+)
 from tilewright_service.pages import DocumentResponse
 from tilewright_service.store import assignment, attempts
 from tilewright_service.store.records import history, store_records
@@ -57,9 +66,11 @@ def get_history(
 
 
 @router.post("/records")
-def add_records(batch: RecordBatch, attempt: Caller, session: Writing) -> Stored:
+def add_records(batch: RecordBatch, attempt: Caller, session: Writing, metrics: Metrics) -> Stored:
     """Records are facts: those of an attempt that was overtaken are stored too, and each is stored once."""
-    return Stored(stored=store_records(session, attempt, batch.records))
+    stored = store_records(session, attempt, batch.records)
+    metrics.note_trials(stored, [record.seconds for record in batch.records])
+    return Stored(stored=stored)
 
 
 @router.post("/renew")

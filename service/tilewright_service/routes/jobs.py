@@ -5,10 +5,21 @@ from fastapi import APIRouter, Body, Header, Query, Response
 from tilewright.contract.jobs import Job, JobRequest, JobState, JobSummary
 from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
-from tilewright_service.dependencies import Capacity, Dispatching, JobId, PageQuery, Paging, Reading, User, Writing
+from tilewright_service.dependencies import (
+    Capacity,
+    Dispatching,
+    JobId,
+    PageQuery,
+    Paging,
+    Reading,
+    Settings,
+    User,
+    Writing,
+)
 from tilewright_service.pages import document_page, next_page
 from tilewright_service.store import endings
 from tilewright_service.store import jobs as store
+from tilewright_service.store.limits import QueueLimits
 from tilewright_service.store.records import record_page
 from tilewright_service.store.submissions import submit
 from tilewright_service.strict_json import StrictRoute
@@ -29,13 +40,15 @@ def submit_job(
     response: Response,
     session: Writing,
     capacity: Capacity,
+    settings: Settings,
     user: User = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """201 with a new job that has something to do. 200 with one that is open, or has spent this budget already, for the
     same workloads; and with a new one that is finished, where jobs before it have tuned all of its workloads.
     """
-    submission = submit(session, request, idempotency_key, user)
+    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    submission = submit(session, request, idempotency_key, user, limits)
     response.status_code = 201 if submission.adds_work else 200
     response.headers["Location"] = f"/v1/jobs/{submission.job_id}"
     return store.get_job(session, submission.job_id, capacity)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tilewright.errors import Unavailable
 from tilewright_service.api_reference import operations_of, schemas_of
+from tilewright_service.callers import caller_of
 from tilewright_service.dependencies import Capacity, Database, Settings
 from tilewright_service.store.database import answers
 from tilewright_service.store.jobs import count_jobs
@@ -63,7 +64,7 @@ async def _ask(request: Request, database: Database, question: Callable[[Session
             return question(session)
 
     try:
-        async with request.app.state.reading.take():
+        async with request.app.state.reading.take(caller_of(request.scope)):
             return await run_in_threadpool(answer)
     except (Unavailable, SQLAlchemyError):
         return None

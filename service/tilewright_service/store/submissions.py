@@ -19,6 +19,7 @@ from tilewright_service.store.instant import now
 from tilewright_service.store.interests import NOBODY, add_interest
 from tilewright_service.store.known import covers_seconds, settle_known
 from tilewright_service.store.lanes import ANY_HOST_CLASS
+from tilewright_service.store.limits import NO_LIMITS, QueueLimits
 from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow
 from tilewright_service.store.upsert import insert
 from tilewright_service.store.workloads import keep_workloads
@@ -30,17 +31,22 @@ class Submission(NamedTuple):
 
 
 def submit(
-    session: Session, request: JobRequest, idempotency_key: str | None = None, caller: str = NOBODY
+    session: Session,
+    request: JobRequest,
+    idempotency_key: str | None = None,
+    caller: str = NOBODY,
+    limits: QueueLimits = NO_LIMITS,
 ) -> Submission:
     """The job that does what is asked: one that is open or finished with at least this budget, or a new one.
 
-    Of a new one only that is left to do which no job has done. The caller becomes one of those who want it.
+    Of a new one only that is left to do which no job has done. The caller becomes one of those who want it. Raises
+    TooManyRequests where there is no room for a new one.
     """
     if idempotency_key is None:
-        return _find_or_create(session, request, caller)
+        return _find_or_create(session, request, caller, limits)
     digest = _digest(request.model_dump_json())
     if _is_new(session, idempotency_key, digest):
-        submission = _find_or_create(session, request, caller)
+        submission = _find_or_create(session, request, caller, limits)
         session.get_one(IdempotencyKeyRow, idempotency_key).job_id = submission.job_id
         return submission
     known = session.get_one(IdempotencyKeyRow, idempotency_key)
@@ -57,10 +63,12 @@ def _is_new(session: Session, key: str, digest: str) -> bool:
     return session.scalar(taken) is not None
 
 
-def _find_or_create(session: Session, request: JobRequest, caller: str) -> Submission:
+def _find_or_create(session: Session, request: JobRequest, caller: str, limits: QueueLimits) -> Submission:
     workloads = _workloads(request)
     digest = _request_digest(request, workloads)
     job = _find(session, request, digest)
+    if job is None:
+        limits.check(session, caller)
     if job is None and (job := _create(session, request, digest, workloads, caller)) is not None:
         settle_known(session, job)
         return Submission(job.id, adds_work=job.state == JobState.QUEUED)
