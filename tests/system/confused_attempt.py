@@ -4,20 +4,20 @@ import sys
 
 import numpy as np
 
-from tilewright.contract.workload import Workload
-from tilewright_tuning.trials import Trial
+from tilewright.attempt_client import AttemptClient
+from tilewright.contract.attempts import RecordBatch, Stored
 from tilewright_worker.__main__ import main
-from tilewright_worker.attempt import Attempt
 
-store_trial = Attempt._store_trial
+send_records = AttemptClient.send_records
 
 
-def raise_in_first_attempt(self: Attempt, workload: Workload, trial: Trial) -> None:
-    store_trial(self, workload, trial)
-    if self._order.attempt == 1:
+def raise_in_first_attempt(self: AttemptClient, batch: RecordBatch) -> Stored:
+    stored = send_records(self, batch)
+    if self.order.attempt == 1:
         np.zeros(3).reshape(2, 2)
+    return stored
 
 
 if __name__ == "__main__":
-    Attempt._store_trial = raise_in_first_attempt  # type: ignore[method-assign]
+    AttemptClient.send_records = raise_in_first_attempt  # type: ignore[method-assign]
     sys.exit(main())
