@@ -39,7 +39,9 @@ PR_SET_PDEATHSIG = 1
 class PostgresServer:
     """`stop` and `kill` take it away for a while, `start` brings it back with what it has acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
+        """With a port it listens on loopback, too."""
+        self._port = port
         self.folder = Path(tempfile.mkdtemp(prefix="tilewright-postgresql-"))
         self._binaries = _binaries()
         # PostgreSQL refuses to run as root.
@@ -53,7 +55,10 @@ class PostgresServer:
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     def start(self) -> None:
-        settings = [f"-c{name}={value}" for name, value in {**SETTINGS, "unix_socket_directories": self.folder}.items()]
+        doors: dict[str, object] = {"unix_socket_directories": self.folder}
+        if self._port is not None:
+            doors |= {"listen_addresses": "127.0.0.1", "port": self._port}
+        settings = [f"-c{name}={value}" for name, value in {**SETTINGS, **doors}.items()]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [self._binaries / "postgres", "-D", self.folder / "data", *settings],
