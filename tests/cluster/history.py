@@ -1,8 +1,8 @@
 """Whether a history may happen: what was acknowledged, measured and seen, against what is stored in the end.
 
 Each check gives sentences about what must not be; an empty list is a good history. The observations are those of
-`observer.py` (kinds `submitted`, `cancel`, `state`), of whoever plays (`outage`) and of `stand_in.py` (`assigned`, `record`, `published`,
-`outcome`, `measure`, `measured`).
+`observer.py` (kinds `submitted`, `cancel`, `state`), of whoever plays (`outage`) and of `stand_in.py` (`started`,
+`assigned`, `record`, `published`, `outcome`, `measured`).
 """
 
 from collections import Counter, defaultdict
