@@ -27,8 +27,10 @@ from pydantic import SecretStr
 from tests.services import service_thread
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.jobs import JobRequest
+from tilewright.contract.target import ISAS
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
+from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.queue import claim_next
 from tilewright_service.store.submissions import submit
 
@@ -38,7 +40,14 @@ THINK_SECONDS = 0.8
 RENEW_SECONDS = 1.0
 STREAM_SECONDS = 4.0
 TOKEN = "the-token-of-the-service"
-HOST = {"host_class": "callers", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
+HOST: dict[str, Any] = {
+    "host_class": "callers",
+    "hostname": "here",
+    "cpu_model": "none",
+    "cores": 2,
+    "isas": ["x86_64"],
+}
+START = {"host": HOST, "process": "0" * 32}
 
 
 @dataclass
@@ -149,7 +158,7 @@ class Callers:
 
     async def _attempt(self, order: LaunchOrder) -> None:
         connection, root = Connection(self.url), f"/v1/jobs/{order.job_id}/attempts/{order.attempt}"
-        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, {"host": HOST}))
+        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, START))
         while time.monotonic() < self._end:
             await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/renew", order.token, {}))
             await asyncio.sleep(RENEW_SECONDS)
@@ -185,6 +194,10 @@ ASK: dict[str, Callable[[Connection, int], Awaitable[int]]] = {
 STRANGERS = ("wrong token", "no token", "wrong attempt")
 
 
+def worker(number: int) -> WorkerFacts:
+    return WorkerFacts(f"worker {number}", HOST["hostname"], HOST["host_class"], ISAS, cores=2)
+
+
 def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
     """Jobs, each with an attempt that was launched and has not called home yet."""
     orders = []
@@ -193,7 +206,7 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
         with database.writing() as session:
             submit(session, request, None)
         with database.writing() as session:
-            claim = claim_next(session, cores=2, free_cores=2, server_id="callers", launch_seconds=60)
+            claim = claim_next(session, [worker(number)], {HOST["hostname"]})
         assert claim is not None
         orders.append(
             LaunchOrder(url=url, **{name: getattr(claim, name) for name in ("job_id", "attempt", "token", "threads")})
