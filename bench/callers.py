@@ -24,13 +24,12 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from tests.service.in_thread import WORKER
 from tests.services import service_thread
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.jobs import JobRequest
-from tilewright.contract.target import ISAS
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
-from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.queue import claim_next
 from tilewright_service.store.submissions import submit
 
@@ -40,14 +39,7 @@ THINK_SECONDS = 0.8
 RENEW_SECONDS = 1.0
 STREAM_SECONDS = 4.0
 TOKEN = "the-token-of-the-service"
-HOST: dict[str, Any] = {
-    "host_class": "callers",
-    "hostname": "here",
-    "cpu_model": "none",
-    "cores": 2,
-    "isas": ["x86_64"],
-}
-START = {"host": HOST, "process": "0" * 32}
+HOST = {"host_class": "callers", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
 
 
 @dataclass
@@ -158,7 +150,7 @@ class Callers:
 
     async def _attempt(self, order: LaunchOrder) -> None:
         connection, root = Connection(self.url), f"/v1/jobs/{order.job_id}/attempts/{order.attempt}"
-        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, START))
+        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, {"host": HOST}))
         while time.monotonic() < self._end:
             await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/renew", order.token, {}))
             await asyncio.sleep(RENEW_SECONDS)
@@ -194,10 +186,6 @@ ASK: dict[str, Callable[[Connection, int], Awaitable[int]]] = {
 STRANGERS = ("wrong token", "no token", "wrong attempt")
 
 
-def worker(number: int) -> WorkerFacts:
-    return WorkerFacts(f"worker {number}", HOST["hostname"], HOST["host_class"], ISAS, cores=2)
-
-
 def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
     """Jobs, each with an attempt that was launched and has not called home yet."""
     orders = []
@@ -206,7 +194,7 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
         with database.writing() as session:
             submit(session, request, None)
         with database.writing() as session:
-            claim = claim_next(session, [worker(number)], {HOST["hostname"]})
+            claim = claim_next(session, [WORKER], {WORKER.hostname})
         assert claim is not None
         orders.append(
             LaunchOrder(url=url, **{name: getattr(claim, name) for name in ("job_id", "attempt", "token", "threads")})

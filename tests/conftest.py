@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.databases"]
+
 SOAK = "soak"
 """The profile of `make soak`: many more random examples than in `make test`."""
 

@@ -23,6 +23,7 @@ from tilewright_service.server import HttpServer
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
+from tilewright_service.store.waiting import Capacity
 
 from .environment import environment
 
@@ -120,11 +121,20 @@ class IdleEngine:
 
 
 @contextmanager
-def service_thread(data_dir: Path, settings: Settings | None = None) -> Iterator[tuple[str, Database]]:
-    """The real application on a real database file, behind a real socket, without anything that runs attempts."""
-    database = Database(f"sqlite:///{data_dir / 'tilewright.db'}")
+def service_thread(
+    data_dir: Path,
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    capacity: Capacity | None = None,
+) -> Iterator[tuple[str, Database]]:
+    """The real application on a real database, behind a real socket, without anything that runs attempts.
+
+    The database is a file in `data_dir` unless another is named; `capacity` is what the service takes for its workers.
+    """
+    database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
     app = create_app(settings or Settings(), database, IdleEngine())
+    app.state.capacity = lambda: capacity
     server = HttpServer(app, grace_seconds=1)
     with open_listener(Settings(port=0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

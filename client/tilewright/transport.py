@@ -13,6 +13,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from tilewright.errors import (
+    PROBLEM_MEDIA_TYPE,
     PROBLEM_PREFIX,
     InvalidRequest,
     RequestTimeout,
@@ -56,14 +57,16 @@ class Transport:
         token: str | None = None,
         patience_seconds: float = 0.0,
         transport: httpx2.BaseTransport | None = None,
+        timeout: httpx2.Timeout = TIMEOUT,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.url = _check_url(url)
         _check_token(token)
         self.patience_seconds = patience_seconds
         self._http = httpx2.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=TIMEOUT,
+            headers={**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})},
+            timeout=timeout,
             trust_env=not _is_loopback(self.url),
             transport=transport,
         )
@@ -114,6 +117,17 @@ class Transport:
             time.sleep(wait)
         raise AssertionError("unreachable: pauses never end")
 
+    def look(self, path: str, status: int, answer: type[Model]) -> Model:
+        """What is there, asked for once; a problem of this status has it, too."""
+        try:
+            response = self._http.get(path)
+        except httpx2.TransportError as error:
+            raise unreachable(self.url, error) from error
+        is_told = response.headers.get("content-type", "").startswith(PROBLEM_MEDIA_TYPE)
+        if response.is_success or (response.status_code == status and is_told):
+            return self.parse(response.content, answer)
+        raise _error_of(response)
+
     @contextmanager
     def events(self, path: str, last_event_id: int | None = None) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
         """One connection to a stream of server-sent events."""
@@ -127,6 +141,8 @@ class Transport:
                     response.read()
                     raise _error_of(response)
                 yield iter(httpx2.EventSource(response))
+        except httpx2.SSEError as error:
+            raise UnexpectedAnswer(f"{self.url}{path} answers, but not with events: {error}") from error
         except httpx2.TransportError as error:
             raise unreachable(self.url, error) from error
 

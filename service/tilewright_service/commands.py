@@ -51,7 +51,14 @@ def serve(
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it with 130, SIGTERM with 0.
 
-    Options can be set as TILEWRIGHT_HOST, TILEWRIGHT_PORT and so on, too. For --engine tls://... Dask's
+    Options can be set as TILEWRIGHT_HOST, TILEWRIGHT_PORT, TILEWRIGHT_DATA_DIR, TILEWRIGHT_LOGS_DIR,
+    TILEWRIGHT_DATABASE and TILEWRIGHT_ENGINE, too. In the environment only: TILEWRIGHT_TOKEN, which every request then
+    has to bring; TILEWRIGHT_PUBLIC_URL, where workers on other machines reach this service;
+    TILEWRIGHT_LEASE_SECONDS (10), how long an attempt may be silent; TILEWRIGHT_STALL_SECONDS (600) and
+    TILEWRIGHT_WORKLOAD_SECONDS (86400), how long it may take; and TILEWRIGHT_KEEP_..., what is deleted when
+    (`tilewright admin prune --help`).
+
+    For --engine tls://... Dask's
     DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__CLIENT__CERT and ..__CLIENT__KEY name the certificates.
     """
     end_on_signals()

@@ -8,8 +8,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
@@ -20,13 +19,13 @@ from tilewright.errors import (
     PROBLEM_MEDIA_TYPE,
     PROBLEM_PREFIX,
     InvalidRequest,
-    StorageFull,
     TilewrightError,
     Unauthorized,
     Unavailable,
 )
 from tilewright.expectations import Expectation
 from tilewright_service.request_ids import current_request_id
+from tilewright_service.store.failures import failure_of
 
 SENTENCES = {
     "Not Found": "there is nothing at {path}; /docs lists what there is",
@@ -41,9 +40,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(TilewrightError, _domain)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _storage)
-    app.add_exception_handler(PoolTimeout, _storage)
-    app.add_exception_handler(IntegrityError, _collision)
+    app.add_exception_handler(SQLAlchemyError, _storage)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -66,8 +63,7 @@ class Failures:
         except Exception as error:
             if has_started or scope["type"] != "http":
                 raise
-            is_of_storage = isinstance(error, OperationalError | PoolTimeout)
-            answer = _storage if is_of_storage else _unexpected
+            answer = _storage if isinstance(error, SQLAlchemyError) else _unexpected
             await answer(Request(scope), error)(scope, receive, send)
 
 
@@ -154,19 +150,11 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _storage(request: Request, error: Exception) -> Response:
-    log.error("storage_failed", path=request.url.path, error=str(error))
-    text = str(getattr(error, "orig", error))
-    if "disk is full" in text or "No space left" in text:
-        return problem_response(StorageFull("the database cannot grow: free some space on the disk of the service"))
-    if "readonly" in text:
-        return problem_response(Unavailable("the database can only be read: make its directory writable"))
-    return problem_response(Unavailable(f"the database does not answer: {text}"))
-
-
-def _collision(request: Request, error: Exception) -> Response:
-    """Two servers on one PostgreSQL wrote the same thing at the same moment."""
-    log.warning("writes_collided", path=request.url.path, error=str(error))
-    return problem_response(Unavailable("the same was written at the same moment: send it again"))
+    failure = failure_of(error)
+    if failure is None:
+        return _unexpected(request, error)
+    log.warning("database_failed", path=request.url.path, error=str(error), answer=failure.detail)
+    return problem_response(failure)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -41,6 +41,17 @@ class Settings(BaseSettings):
     """How long an attempt may renew its lease without getting on with its workload."""
     workload_seconds: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
     """How long a workload may take in all where its job has no limit in seconds."""
+    keep_events_days: Annotated[float, Field(ge=0)] = 7.0
+    """How long the events of a job are kept after it has ended."""
+    keep_attempts_days: Annotated[float, Field(ge=0)] = 30.0
+    keep_records: Annotated[int, Field(ge=1)] = 200
+    """So many of a workload, the best, on each target and host class stay for ever."""
+    keep_records_days: Annotated[float, Field(ge=0)] = 90.0
+    """And of the jobs that ended within so many days all."""
+    keep_schedules_days: Annotated[float, Field(ge=0)] = 90.0
+    """Those that are served stay for ever, and those that a job names as long as it does."""
+    keep_jobs_days: Annotated[float, Field(ge=0)] = 365.0
+    """Of those that tuned nothing themselves; the others say what is known."""
     token: SecretStr | None = None
     """When set, every request has to bring it; attempts bring their own."""
     max_connections: Annotated[int, Field(ge=16, le=100_000)] = 4000

@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tilewright.errors import TooLarge
+from tilewright.errors import InvalidRequest, TooLarge
 from tilewright_service.callers import is_attempt
+
+NO_NUL = "text may not hold the character NUL"
 
 MOST_VALUES = 60_000
 """Of what a person sends: a thousand workloads have 20,000. What is wrong with a document is told field by field, so a
@@ -38,7 +40,7 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         body = await self.body()
         if b"\\u0000" in body:
-            raise json.JSONDecodeError("text may not hold the character NUL", "", 0)
+            raise json.JSONDecodeError(NO_NUL, "", 0)
         try:
             document = from_json(body, allow_inf_nan=False)
         except ValueError as error:
@@ -57,6 +59,8 @@ class StrictRoute(APIRoute):
         has_body = self.body_field is not None
 
         async def handle_strictly(request: Request) -> Response:
+            if b"%00" in request.scope["query_string"] or "\0" in request.scope["path"]:
+                raise InvalidRequest(NO_NUL)
             if has_body and not _is_json(request.headers.get("content-type", "")):
                 raise HTTPException(415, "the body has to be application/json")
             strict = StrictRequest(request.scope, request.receive)

@@ -73,7 +73,7 @@ def test_the_snippet_of_the_readme_tunes_nothing_that_was_tuned(
     monkeypatch.setenv("TILEWRIGHT_URL", service.url)
     exec(snippet(), names)
     names["hub"].close()
-    job = next(service.hub.jobs())
+    job = service.hub.client.job(next(service.hub.jobs()).id)
     assert tuned.progress.trials > 0
     assert (job.progress.trials, job.attempt, list(service.hub.client.records(job.id))) == (0, 0, [])
     assert [each.known_from_job for each in job.workloads] == [tuned.id]

@@ -1,6 +1,6 @@
 """The application in a thread of this process, and what the dispatcher would do with its jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
 from tilewright_service.store.lanes import WorkerFacts
-from tilewright_service.store.queue import claim_next
+from tilewright_service.store.queue import Claim, claim_next
+from tilewright_service.store.waiting import Capacity
 
 from ..services import service_thread
 from .running import workload
@@ -39,10 +40,11 @@ class ServiceInThread:
         job: dict[str, Any] = self.http.get(f"/v1/jobs/{job_id}").raise_for_status().json()
         return job
 
-    def begin_attempt(self, start: Start | None = None) -> AttemptClient:
+    def begin_attempt(
+        self, start: Start | None = None, workers: Sequence[WorkerFacts] = (WORKER,), hosts: Collection[str] = ()
+    ) -> AttemptClient:
         """Take the next job from the queue, as the dispatcher would, and call home as its attempt, at a workload."""
-        with self.database.writing() as session:
-            claim = claim_next(session, [WORKER], {WORKER.hostname})
+        claim = self.claim(workers, hosts)
         assert claim is not None
         order = LaunchOrder(
             url=self.url, job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
@@ -52,6 +54,10 @@ class ServiceInThread:
             attempt.start(start)
             attempt.next()
         return attempt
+
+    def claim(self, workers: Sequence[WorkerFacts] = (WORKER,), hosts: Collection[str] = ()) -> Claim | None:
+        with self.database.writing() as session:
+            return claim_next(session, workers, hosts)
 
     def lose(self, attempt: AttemptClient, reason: str = "it was lost", cause: Cause = Cause.WORKLOAD) -> None:
         """What the dispatcher does when an attempt has gone silent."""
@@ -64,6 +70,14 @@ def key_of(attempt: AttemptClient) -> AttemptKey:
 
 
 @contextmanager
-def serving(data_dir: Path, settings: Settings | None = None) -> Iterator[ServiceInThread]:
-    with service_thread(data_dir, settings) as (url, database), httpx2.Client(base_url=url, timeout=20) as http:
+def serving(
+    data_dir: Path,
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    capacity: Capacity | None = None,
+) -> Iterator[ServiceInThread]:
+    with (
+        service_thread(data_dir, settings, database_url, capacity) as (url, database),
+        httpx2.Client(base_url=url, timeout=20) as http,
+    ):
         yield ServiceInThread(url, database, http)

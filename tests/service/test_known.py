@@ -1,10 +1,9 @@
 """What one job has tuned costs the next one nothing, workload by workload."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import (
@@ -25,19 +24,6 @@ from .in_thread import ServiceInThread
 from .running import workload
 from .stand_in import HOST, START, invented_publication, invented_record
 from .test_events import read
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """What was sent to the database, by whoever."""
-    sent: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 def ask(service: ServiceInThread, *heights: int, **options: Any) -> tuple[int, dict[str, Any]]:

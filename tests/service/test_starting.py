@@ -73,7 +73,7 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
     upgrade(Database(f"sqlite:///{path}"))
     with sqlite3.connect(path) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    assert "tilewright.db is of another version of Tilewright" in refusal(tmp_path)
+    assert "tilewright.db is of a newer Tilewright (revision 9999)" in refusal(tmp_path)
 
 
 def test_a_service_keeps_its_identity_in_its_data_directory(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a child process does: it takes one command after the other, and answers each."""
 
 import ctypes
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +36,7 @@ def serve(connection: Connection, setting: Setting[Any]) -> None:
     if setting.output is not None:
         setting.output.take_over()
     if setting.limits is not None:
+        close_all_but(connection.fileno())
         setting.limits.apply()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
@@ -47,6 +49,12 @@ def serve(connection: Connection, setting: Setting[Any]) -> None:
             if setting.output is not None:
                 setting.output.clear()
             send_frame(connection.fileno(), _answer(command, state, setting.answers))
+
+
+def close_all_but(descriptor: int) -> None:
+    """And the standard ones: others lead to the server that processes are forked from, which a single byte ends."""
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _answer(command: Any, state: Any, answers: Format) -> bytes:

@@ -75,6 +75,7 @@ class EvaluatorPool:
         calls = [each.begin(self._prepare, PREPARE_SECONDS) for each in self.evaluators if each.is_alive]
         for call in calls:
             call.finish()
+        self.ensure_ready(self.evaluators[0])  # what cannot be prepared fails here, and not with every trial
 
     def ensure_ready(self, evaluator: Evaluator) -> None:
         """Have it running, and prepared for the workload. Raises CallFailed."""

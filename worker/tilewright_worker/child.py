@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptEnd
+from tilewright_worker import exit_codes
 
 REASON_BYTES = 4096
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -40,7 +41,12 @@ class Child:
         finally:
             self.end()
         exit_code = self._process.returncode
-        return AttemptEnd(exit_code=exit_code, reason=_reason(exit_code, stderr_tail))
+        return AttemptEnd(
+            exit_code=exit_code,
+            reason=_reason(exit_code, stderr_tail),
+            is_of_moment=exit_code == exit_codes.OF_MOMENT,
+            is_of_host=exit_code == exit_codes.OF_HOST,
+        )
 
     def tell_to_leave(self) -> None:
         self._signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`python -m tilewright_worker.child_main PARENT MODULE`: runs the module as `python -m MODULE` does, and ends with PARENT.
+"""`python -m tilewright_worker.child_main PARENT MODULE`: does as `python -m MODULE`, and ends with PARENT.
 
 In a process that has threads, nothing may run between fork and exec; so this comes after both.
 """

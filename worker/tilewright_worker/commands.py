@@ -26,8 +26,9 @@ def worker(
 ) -> None:
     """Let this machine measure for a service elsewhere. Ctrl-C ends it with 130, SIGTERM with 0.
 
-    What runs then is given 10 s to take leave; a second signal ends it at once. While the scheduler is away the worker
-    goes on, and waits. For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and ..__WORKER__KEY name the certificates.
+    What runs then is given 10 s to take leave; a second signal ends it at once. While the scheduler is away, what runs
+    goes on, and the worker waits. For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and
+    ..__WORKER__KEY name the certificates; `tilewright admin certificates DIR` makes them.
     """
     end_on_signals()
     try:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+import traceback
 
 from distributed import Scheduler
 from distributed.security import Security
@@ -14,7 +15,7 @@ from distributed.security import Security
 from tilewright.contract.message import Message
 from tilewright_worker.host_worker import HostWorker
 from tilewright_worker.quiet import quieten_dask
-from tilewright_worker.scratch import forget_scratch, scratch_directory
+from tilewright_worker.scratch import scratch_directory
 from tilewright_worker.slot import Slot
 from tilewright_worker.unpickling import refuse_unpickling
 
@@ -48,37 +49,37 @@ def main() -> int:
     setup = EmbeddedSetup.model_validate_json(line)
     quieten_dask()
     refuse_unpickling()
-    with scratch_directory() as scratch:
-        # The parent of every attempt is the thread of the slot, so it starts here and nowhere else.
-        slot = Slot(setup.module, setup.logs_dir)
-        working = threading.Thread(target=_work, args=(setup, slot, scratch), daemon=True)
-        working.start()
-        sys.stdin.read()
-        slot.end()
+    # The parent of every attempt is the thread of the slot, so it starts here and nowhere else.
+    slot = Slot(setup.module, setup.logs_dir)
+    working = threading.Thread(target=_work, args=(setup, slot), daemon=True)
+    working.start()
+    sys.stdin.read()
+    slot.end()
     os._exit(0)
 
 
-def _work(setup: EmbeddedSetup, slot: Slot, scratch: str) -> None:
+def _work(setup: EmbeddedSetup, slot: Slot) -> None:
     try:
-        asyncio.run(_serve(setup, slot, scratch))
-    finally:
-        os._exit(1)  # the service starts another
+        asyncio.run(_serve(setup, slot))
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)  # the service starts another
 
 
-async def _serve(setup: EmbeddedSetup, slot: Slot, scratch: str) -> None:
+async def _serve(setup: EmbeddedSetup, slot: Slot) -> None:
     security = embedded_security(setup)
-    scheduler = Scheduler(
-        host="127.0.0.1",
-        port=0,
-        protocol="tls",
-        security=security,
-        dashboard=False,
-        dashboard_address="127.0.0.1:0",
-        local_directory=scratch,
-    )
-    forget_scratch(scratch)
+    with scratch_directory() as scratch:
+        scheduler = Scheduler(
+            host="127.0.0.1",
+            port=0,
+            protocol="tls",
+            security=security,
+            dashboard=False,
+            dashboard_address="127.0.0.1:0",
+            local_directory=scratch,
+        )
     await scheduler
-    worker = HostWorker(scheduler.address, security, slot, setup.logs_dir, scratch)
+    worker = HostWorker(scheduler.address, security, slot, setup.logs_dir)
     await worker.work(lambda: print(EmbeddedReady(scheduler=scheduler.address).model_dump_json(), flush=True))
 
 

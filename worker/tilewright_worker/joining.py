@@ -1,4 +1,4 @@
-"""`tilewright worker`, from its start to its end: it drains when it is asked to end, and ends at once when asked twice."""
+"""`tilewright worker`, from its start to its end: asked to end it drains first, and asked twice it ends at once."""
 
 import os
 import queue
@@ -11,7 +11,6 @@ from tilewright_worker.core_locks import CoreLocks, LocksRefused
 from tilewright_worker.host_worker import HostWorker, WorkerThread, logs_directory
 from tilewright_worker.quiet import quieten_dask
 from tilewright_worker.scheduler import require_private, security_of
-from tilewright_worker.scratch import scratch_directory
 from tilewright_worker.slot import Slot
 from tilewright_worker.unpickling import refuse_unpickling
 
@@ -32,21 +31,24 @@ def run(engine_url: str, is_insecure: bool = False) -> int:
     security = security_of(engine_url, "worker")
     _require_locks()
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in EXIT_CODES:
-        on_signal(number, lambda number, _: _hear(signals, number))
-    with scratch_directory() as scratch:
-        logs_dir = logs_directory()
-        slot = Slot(os.environ.get("TILEWRIGHT_ATTEMPT_MODULE") or "tilewright_worker", logs_dir)
-        worker = HostWorker(engine_url, security, slot, logs_dir, scratch)
-        announcement = f"{worker.name} works for {engine_url}"
-        thread = WorkerThread(worker, lambda: print(announcement, flush=True), lambda: signals.put(ENDED))
-        number = signals.get()
-        if number != ENDED:
-            _drain(slot, thread)
-        slot.end()
-        if number == ENDED:
-            thread.ended.result()
-    return EXIT_CODES[signal.Signals(number)]
+    for each in EXIT_CODES:
+        on_signal(each, lambda number, _: _hear(signals, number))
+    logs_dir = logs_directory()
+    slot = Slot(os.environ.get("TILEWRIGHT_ATTEMPT_MODULE") or "tilewright_worker", logs_dir)
+    worker = HostWorker(engine_url, security, slot, logs_dir)
+    announcement = f"{worker.name} works for {engine_url}"
+    thread = WorkerThread(worker, lambda: print(announcement, flush=True), lambda: signals.put(ENDED))
+    number = signals.get()
+    if number != ENDED:
+        _drain(slot, thread)
+    slot.end()
+    if number == ENDED:
+        thread.ended.result()
+    return _exit_code(number)
+
+
+def _exit_code(number: int) -> int:
+    return EXIT_CODES[signal.Signals(number)] if number != ENDED else 1
 
 
 _heard: list[int] = []

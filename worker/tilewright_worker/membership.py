@@ -11,7 +11,7 @@ from distributed import Worker
 from distributed.security import Security
 
 from tilewright_worker.scheduler import host_and_port, require_scheduler
-from tilewright_worker.scratch import forget_scratch
+from tilewright_worker.scratch import scratch_directory
 
 ADDRESS = "tilewright"
 """Under this key a scheduler passes on where the worker itself is asked."""
@@ -27,9 +27,8 @@ STREAM = frozenset({"close", "worker-status-change", "remove-worker"})
 class Membership:
     """Of one worker; the scheduler may go and come."""
 
-    def __init__(self, url: str, security: Security, name: str, address: str, scratch: str) -> None:
+    def __init__(self, url: str, security: Security, name: str, address: str) -> None:
         self._url, self._security, self._name, self._address = url, security, name, address
-        self._scratch = scratch
         self._times = 0
         self._worker: Entry | None = None
 
@@ -67,19 +66,19 @@ class Membership:
         # A name is taken for as long as the scheduler has not noticed that its bearer is gone.
         self._times += 1
         host = self._address.partition("://")[2].rpartition(":")[0]
-        worker = Entry(
-            self._url,
-            nthreads=1,
-            name=f"{self._name}/{self._times}",
-            security=self._security,
-            host=host,
-            memory_limit=0,
-            local_directory=self._scratch,
-            dashboard_address="127.0.0.1:0",
-            death_timeout=JOIN_SECONDS,
-            startup_information={ADDRESS: self._tell_address},
-        )
-        forget_scratch(self._scratch)
+        with scratch_directory() as scratch:
+            worker = Entry(
+                self._url,
+                nthreads=1,
+                name=f"{self._name}/{self._times}",
+                security=self._security,
+                host=host,
+                memory_limit=0,
+                local_directory=scratch,
+                dashboard_address="127.0.0.1:0",
+                death_timeout=JOIN_SECONDS,
+                startup_information={ADDRESS: self._tell_address},
+            )
         worker.handlers = {}
         worker.stream_handlers = {name: worker.stream_handlers[name] for name in STREAM}
         self._worker = worker

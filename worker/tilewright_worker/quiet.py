@@ -12,6 +12,7 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": "5s",
     "distributed.comm.timeouts.tcp": "20s",
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.use-file-locking": False,
     "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -27,6 +28,8 @@ SETTINGS = {
 
 
 def quieten_dask() -> None:
+    import distributed  # noqa: F401  (which sets levels of its own)
+
     dask.config.set(SETTINGS)
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

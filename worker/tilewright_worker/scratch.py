@@ -1,4 +1,7 @@
-"""Dask wants a directory to work in, and puts it first on Python's path: it has to be nobody else's."""
+"""Dask wants a directory when it is set up, and puts it first on Python's path: nobody else can write into this one.
+
+It uses it for nothing that we do, so the directory is gone again when Dask is set up, however its process ends later.
+"""
 
 import shutil
 import sys
@@ -13,9 +16,5 @@ def scratch_directory() -> Iterator[str]:
     try:
         yield path
     finally:
+        sys.path[:] = [entry for entry in sys.path if not entry.startswith(path)]
         shutil.rmtree(path, ignore_errors=True)
-
-
-def forget_scratch(directory: str) -> None:
-    """Modules are not looked for in it."""
-    sys.path[:] = [entry for entry in sys.path if not entry.startswith(directory)]

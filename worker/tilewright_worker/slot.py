@@ -142,6 +142,8 @@ class Slot:
             return _of_host(str(refusal))
         except OSError as error:
             return _of_host(f"no process could be started on {os.uname().nodename}: {error.strerror or error}")
+        except Exception as error:  # this thread has to go on: its children end with it
+            return _of_host(f"the worker failed: {error!r}")
 
     def _run_child(self, order: LaunchOrder) -> AttemptEnd:
         child = self._take_child()

@@ -15,7 +15,7 @@ def refuse_unpickling() -> None:
 
     distributed.protocol.pickle.loads = _refuse
     # Names of classes in messages are looked up in these, which imports them.
-    dask.config.set({"distributed.scheduler.allowed-imports": [], "distributed.scheduler.pickle": False})
+    dask.config.set({"distributed.scheduler.allowed-imports": []})
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:

@@ -13,7 +13,7 @@ from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey, WorkerReport
 from tilewright_kernels.isa.host import this_host
 from tilewright_worker.host_probe import probe_host
-from tilewright_worker.scratch import forget_scratch
+from tilewright_worker.scratch import scratch_directory
 from tilewright_worker.slot import Slot
 
 HOLD_SECONDS = 1.0
@@ -35,10 +35,10 @@ class WorkerServer:
         self._server: Server | None = None
         slot.on_change = self._announce
 
-    async def open(self, host: str, protocol: str, security: Security, scratch: str) -> str:
+    async def open(self, host: str, protocol: str, security: Security) -> str:
         """Its address."""
-        server = Server({}, local_directory=scratch, needs_workdir=False, deserialize=False)
-        forget_scratch(scratch)
+        with scratch_directory() as scratch:
+            server = Server({}, local_directory=scratch, needs_workdir=False, deserialize=False)
         # Nothing of what a Dask server answers by itself.
         server.handlers = {
             "tilewright_report": self._report,

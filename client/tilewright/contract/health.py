@@ -21,3 +21,12 @@ class AilingPart(Message):
 
 class Version(Message):
     version: str
+
+
+class Readiness(Message):
+    """What `/readyz` answers, well or not."""
+
+    parts: list[AilingPart] = []
+    """What the service cannot do without, and lacks."""
+    detail: str | None = None
+    """Of a problem, to a person."""

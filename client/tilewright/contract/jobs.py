@@ -133,6 +133,8 @@ class JobSummary(Message):
     reason: str | None = None
     """Why it waits, failed or was cancelled, to a person."""
     network: str | None = None
+    first_workload: str | None = None
+    """Its short name; in many jobs it is the only one."""
     target: TargetName
     threads: int
     host_class: str | None = None

@@ -106,9 +106,7 @@ def _window(workload: Workload, block: Block) -> Block:
     return images, slice(rows.start * stride, (rows.stop - 1) * stride + extent)
 
 
-def _requantised(
-    workload: Workload, sums: NDArray[np.int64], values: Quantization, residual: Array | None
-) -> Array:
+def _requantised(workload: Workload, sums: NDArray[np.int64], values: Quantization, residual: Array | None) -> Array:
     if workload.out_dtype == "int32":
         return np.maximum(sums, 0 if workload.activation == "relu" else -(2**31)).astype(np.int32)
     scaled = sums.astype(np.int32).astype(np.float32) * values.scale.astype(np.float32)

@@ -1,1 +1,1 @@
-"""What an operator does: the commands of `tilewright admin`, one module each."""
+"""`tilewright admin`: what keeps a database going for years. One module a command."""

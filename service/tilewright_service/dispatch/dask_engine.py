@@ -19,14 +19,15 @@ from pydantic import ValidationError
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey, ProbeReport
 from tilewright_service.dispatch.engine import EngineView, Member
-from tilewright_service.dispatch.known_worker import KnownWorker, Undelivered, UnexpectedWords, ask
+from tilewright_service.dispatch.known_worker import KnownWorker, Undelivered, UnexpectedWords, ask, reason_of
 from tilewright_service.dispatch.meeting_point import MeetingPoint
 
 ADDRESS = "tilewright"
 """Under this key a scheduler passes on where a worker itself is asked."""
 ROUND_SECONDS = 1.0
 LOOK_SECONDS = 2.0
-GONE_REFUSALS = 2
+CONNECT_SECONDS = 1.5
+"""Dask tries again so long where nobody listens."""
 GONE_SECONDS = 15.0
 """A worker that is not listed any more and silent for so long has gone."""
 PROBE_SECONDS = 20.0
@@ -98,7 +99,7 @@ class DaskEngine:
             serializers=["msgpack"],
             deserializers=["msgpack"],
             connection_args=self._security.get_connection_args("client"),
-            timeout=LOOK_SECONDS,
+            timeout=CONNECT_SECONDS,
         ) as self._pool:
             while not self._is_closed:
                 self._clock.tick()
@@ -127,7 +128,7 @@ class DaskEngine:
         try:
             return _addresses(await ask(self._pool, address, "identity", LOOK_SECONDS, {})), None
         except (OSError, TimeoutError) as error:
-            reason = "no answer" if isinstance(error, TimeoutError) else _innermost(error)
+            reason = reason_of(error)
             return set(), (
                 f"the scheduler at {address} is away ({reason}): see that it runs there and can be reached from here; "
                 "it is asked again every second, and attempts that run go on"
@@ -146,7 +147,7 @@ class DaskEngine:
         """From those who are neither listed nor answer. While the scheduler is away, that they were counts little."""
         for address, worker in list(self._workers.items()):
             is_listed = worker.is_listed and self._away is None
-            is_gone = worker.refusals >= GONE_REFUSALS or worker.silent_seconds > GONE_SECONDS
+            is_gone = worker.is_refused or worker.silent_seconds > GONE_SECONDS
             if is_gone and not is_listed:
                 self._workers.pop(address).forget()
                 self.on_change()
@@ -244,9 +245,3 @@ def _addresses(identity: dict[str, Any]) -> set[str]:
         raise UnexpectedWords("the answer is none of ours")
     entries = [entry for entry in workers.values() if isinstance(entry, dict)]
     return {address for entry in entries if isinstance(address := entry.get(ADDRESS), str) and "://" in address}
-
-
-def _innermost(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(getattr(error, "strerror", None) or error)[:200]

@@ -37,8 +37,8 @@ class KnownWorker:
         self.address = address
         self.is_listed = True
         self.report: WorkerReport | None = None
-        self.refusals = 0
-        """How often in a row nobody was there at all."""
+        self.is_refused = False
+        """Nobody was there at all, when it was asked last."""
         self._pool, self._clock, self._on_change = pool, clock, on_change
         self._heard_at = clock()
         self._revision = 0
@@ -79,7 +79,7 @@ class KnownWorker:
                 return await ask(self._pool, self.address, operation, seconds, arguments)
             except (OSError, TimeoutError, UnexpectedWords) as error:
                 if last:
-                    raise Undelivered(_reason(error)) from error
+                    raise Undelivered(reason_of(error)) from error
             await asyncio.sleep(RETRY_SECONDS)
         raise AssertionError("there is a last try")
 
@@ -88,16 +88,15 @@ class KnownWorker:
         while True:
             try:
                 self._take(await ask(self._pool, self.address, "tilewright_report", seconds, {"seen": self._revision}))
-            except TimeoutError:
-                self.refusals, seconds = 0, SILENT_ANSWER_SECONDS
-            except OSError:
-                self.refusals += 1
+            except (OSError, TimeoutError) as error:
+                self.is_refused = _is_refusal(error)
+                seconds = SILENT_ANSWER_SECONDS
                 await asyncio.sleep(RETRY_SECONDS)
             except (UnexpectedWords, ValidationError, KeyError, TypeError) as error:
-                log.warning("worker_not_understood", address=self.address, error=_reason(error))
+                log.warning("worker_not_understood", address=self.address, error=reason_of(error))
                 await asyncio.sleep(SILENT_ANSWER_SECONDS)
             else:
-                self.refusals, seconds = 0, HOLD_SECONDS + ANSWER_SECONDS
+                self.is_refused, seconds = False, HOLD_SECONDS + ANSWER_SECONDS
 
     def _take(self, answer: dict[str, Any]) -> None:
         report = WorkerReport.model_validate_json(answer["report"])
@@ -122,13 +121,18 @@ async def ask(
     except (OSError, TimeoutError):
         raise
     except Exception as error:  # whatever a stranger's bytes lead to
-        raise UnexpectedWords(_reason(error)) from error
+        raise UnexpectedWords(reason_of(error)) from error
     if not isinstance(answer, dict):
         raise UnexpectedWords("the answer is none of ours")
     return answer
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it does not answer"
-    return str(error)[:300] or type(error).__name__
+def reason_of(error: BaseException) -> str:
+    """To a person; Dask wraps what the system says several times."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(getattr(error, "strerror", None) or error)[:300] or "no answer"
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, ConnectionRefusedError) or (error.__cause__ is not None and _is_refusal(error.__cause__))

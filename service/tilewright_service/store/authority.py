@@ -42,6 +42,13 @@ def require_authority(session: Session, key: AttemptKey) -> tuple[AttemptRow, Jo
     return attempt, job
 
 
+def see_authority(session: Session, key: AttemptKey) -> tuple[AttemptRow, JobRow]:
+    """As `require_authority`, in a snapshot, which locks nothing."""
+    attempt, job = session.get_one(AttemptRow, (key.job_id, key.attempt)), job_row(session, key.job_id)
+    require_open(attempt, job)
+    return attempt, job
+
+
 def require_open(attempt: AttemptRow, job: JobRow) -> None:
     """Raises StaleAttempt."""
     if not attempt.is_open:

@@ -64,10 +64,11 @@ def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity |
     """A few questions, however many jobs."""
     job_ids = [job.id for job in jobs]
     waiting = explain_waiting(session, jobs, capacity)
-    wanted_by, tallies, at_it = (
+    wanted_by, tallies, at_it, first = (
         owners(session, job_ids),
         tally_workloads(session, job_ids),
         _open_attempts(session, job_ids),
+        _first_workloads(session, job_ids),
     )
     return [
         JobSummary(
@@ -75,6 +76,7 @@ def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity |
             state=JobState(job.state),
             reason=waiting.get(job.id, job.reason),
             network=job.network,
+            first_workload=first.get(job.id),
             target=job.target,
             threads=job.threads,
             host_class=job.host_class or None,
@@ -97,6 +99,14 @@ def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity |
 def _open_attempts(session: Session, job_ids: Sequence[int]) -> dict[int, int]:
     question = select(AttemptRow.job_id, func.count()).where(AttemptRow.is_open, AttemptRow.job_id.in_(job_ids))
     return dict(session.execute(question.group_by(AttemptRow.job_id)).all())
+
+
+def _first_workloads(session: Session, job_ids: Sequence[int]) -> dict[int, str]:
+    """Their names, by job."""
+    row = JobWorkloadRow
+    question = select(row.job_id, WorkloadRow.document).join(WorkloadRow, WorkloadRow.id == row.workload_id)
+    rows = session.execute(question.where(row.job_id.in_(job_ids), row.position == 0))
+    return {job_id: parse_workload(document).name for job_id, document in rows}
 
 
 def _select_workloads(job_id: int) -> Select[Any, Any, Any, Any, Any]:

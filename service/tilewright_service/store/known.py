@@ -88,7 +88,13 @@ def _find_known(session: Session, job: JobRow, workload_ids: Sequence[str]) -> d
 
 
 def _covers(asked: JobRow) -> ColumnElement[bool]:
-    """Whether a job, in a question that holds its row and that of its workload, had target and budget of this one."""
+    """Whether a job whose row and workload a question holds had target, budget and version of this one."""
     seconds = or_(covers_seconds(asked.seconds), JobWorkloadRow.stop_reason.in_(NOT_FOR_SECONDS))
     targets = {"auto", asked.target}
-    return and_(JobRow.threads == asked.threads, JobRow.target.in_(targets), JobRow.trials >= asked.trials, seconds)
+    return and_(
+        JobRow.threads == asked.threads,
+        JobRow.target.in_(targets),
+        JobRow.trials >= asked.trials,
+        JobRow.version == asked.version,
+        seconds,
+    )

@@ -16,8 +16,9 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest
 from tilewright_service.documents import Document, document_of, join, pick, with_fields
-from tilewright_service.store.authority import lock_attempt, require_authority, require_open
+from tilewright_service.store.authority import lock_attempt, require_open, see_authority
 from tilewright_service.store.blame import held_workload
+from tilewright_service.store.commit_order import in_commit_order
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.jobs import job_row, job_workload_row
 from tilewright_service.store.neighbours import neighbours
@@ -63,7 +64,7 @@ def store_records(session: Session, key: AttemptKey, records: Sequence[NewRecord
 
 def history(session: Session, key: AttemptKey, workload_id: str, isa: Isa, with_neighbours: bool) -> Document:
     """A `History`: what is known of a workload on this path and the host class of the attempt, best first."""
-    attempt, job = require_authority(session, key)
+    attempt, job = see_authority(session, key)
     job_workload_row(session, job.id, workload_id)
     question = (
         select(RecordRow.document)
@@ -122,6 +123,7 @@ def _maker(session: Session, attempt: AttemptRow, owner: AttemptOwner) -> Attemp
 
 
 def _insert(session: Session, records: Sequence[NewRecord]) -> list[RecordRow]:
+    in_commit_order(session, RecordRow)
     statement = insert(session, RecordRow).on_conflict_do_nothing().returning(RecordRow)
     return list(session.scalars(statement, [_values(record) for record in records]))
 

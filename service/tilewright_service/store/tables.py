@@ -87,6 +87,8 @@ class JobWorkloadRow(Table):
     __tablename__ = "job_workloads"
     __table_args__ = (
         Index("ix_job_workloads_state", "job_id", "state"),
+        Index("ix_job_workloads_schedule", "schedule_id"),
+        Index("ix_job_workloads_known_from_job", "known_from_job"),
         Index(
             "ix_job_workloads_tuned",
             "workload_id",
@@ -186,6 +188,7 @@ class ScheduleRow(Table):
             sqlite_where=text("is_current = 1"),
             postgresql_where=text("is_current"),
         ),
+        Index("ix_schedules_job", "job_id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -278,6 +281,7 @@ class DatabaseRow(Table):
 
 class IdempotencyKeyRow(Table):
     __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_job", "job_id"),)
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_sha256: Mapped[str] = mapped_column(HexDigest)

@@ -15,6 +15,8 @@ branch_labels = None
 depends_on = None
 
 WANTS = {"sqlite_where": sa.text("wants_worker = 1"), "postgresql_where": sa.text("wants_worker")}
+NUMBERED = {"sqlite_autoincrement": True}
+"""Said again where a table is rebuilt: else SQLite would give the numbers of deleted jobs to new ones."""
 LANE = ["priority", "submitter", "threads", "target", "host_class", "id"]
 
 
@@ -29,18 +31,21 @@ def upgrade() -> None:
 
 
 def _change_jobs() -> None:
-    with op.batch_alter_table("jobs") as table:
+    with op.batch_alter_table("jobs", table_kwargs=NUMBERED) as table:
         table.drop_index("ix_jobs_queue")
         table.drop_column("attempts_without_progress")
         table.add_column(sa.Column("open_request_sha256", sa.String(64), nullable=True))
-        table.add_column(_filled("version", sa.String(64), ""))
+        table.add_column(_filled("version", sa.String(64), "0.1.0"))
         table.add_column(_filled("host_class", sa.String(128), ""))
         table.add_column(_filled("submitter", sa.String(128), ""))
         table.add_column(sa.Column("wants_worker", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
     op.execute("UPDATE jobs SET wants_worker = (state = 'queued' AND cancel_requested_at IS NULL)")
-    op.execute("UPDATE jobs SET state = 'cancelled' WHERE state = 'queued' AND cancel_requested_at IS NOT NULL")
-    with op.batch_alter_table("jobs") as table:
+    op.execute(
+        "UPDATE jobs SET state = 'cancelled', finished_at = cancel_requested_at"
+        " WHERE state = 'queued' AND cancel_requested_at IS NOT NULL"
+    )
+    with op.batch_alter_table("jobs", table_kwargs=NUMBERED) as table:
         for name in ("version", "host_class", "submitter", "wants_worker"):
             table.alter_column(name, server_default=None)
         table.create_index("ix_jobs_lane", LANE, unique=False, **WANTS)
