@@ -33,7 +33,7 @@ TilewrightError
 Three exceptions stand beside their code, because they never leave it: `CallFailed` (tuning: a child process gave no
 answer; its reason becomes that of a failed trial), `Stopped` (tuning: the way out of a search that nobody wants any
 more; becomes the report `Interrupted`) and `CannotRestrict` (comparison: a peer that is left out, with the reason).
-Every other exception is a bug: it ends an attempt with its traceback, and the service has it tried again.
+Every other exception is a bug: it ends what an attempt is at, with its traceback, and the service has it tried again.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.contract.attempts import Finished
+from tilewright.contract.attempts import Finished, Interrupted, WorkloadFailure
 
 from ..screen import COMMAND, CONTROL, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
@@ -33,9 +33,9 @@ def watching(service: ServiceInThread, job_id: int) -> Iterator[Screen]:
 
 
 @contextmanager
-def piped(service: ServiceInThread, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def piped(service: ServiceInThread, *arguments: str, user: str = "bea") -> Iterator["subprocess.Popen[str]"]:
     command = (*COMMAND, *arguments)
-    variables = screen_environment(TILEWRIGHT_URL=service.url, PYTHONUNBUFFERED="1")
+    variables = screen_environment(TILEWRIGHT_URL=service.url, TILEWRIGHT_USER=user, PYTHONUNBUFFERED="1")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables) as process:
         try:
             yield process
@@ -128,3 +128,40 @@ def test_on_a_terminal_the_notice_takes_the_place_of_the_screen_which_is_drawn_a
             screen.wait_for("queued")
         screen.wait_for("does not answer")
     assert re.search(UP.pattern + "the service at http://", screen.text)
+
+
+def test_several_attempts_at_one_job_are_shown_at_once_and_what_failed_with_its_reason(
+    service: ServiceInThread,
+) -> None:
+    job = service.http.post("/v1/jobs", json={"network": "resnet18"}).json()
+    first, second, *_ = (each["workload_id"] for each in job["workloads"])
+    with begin(service) as one, begin(service) as other, watching(service, job["id"]) as screen:
+        send_trials(one, first, range(5))
+        send_trials(other, second, range(7))
+        screen.wait_for("running on 2 workers")
+        screen.wait_for("12 of 704 trials")
+        one.report_failure(WorkloadFailure(workload_id=first, reason="the disk of rack 17 smells"))
+        screen.wait_for("queued")
+        cancel(service, job["id"])
+        for attempt in (one, other):
+            attempt.report_result(Interrupted())
+        assert screen.end() == 1
+
+
+def test_two_people_want_a_job_and_each_withdraws_for_himself(service: ServiceInThread) -> None:
+    for user, said in (("bea", "job 1 is queued"), ("carl", "job 1 is queued")):
+        assert said in spoken(service, user, "submit", "--network", "resnet18")
+    assert service.job(1)["owners"] == ["bea", "carl"]
+    assert "bea, carl" in spoken(service, "dora", "jobs")
+    assert "job 1 is wanted by bea, carl, not by dora; `tilewright cancel 1 --everybody`" in spoken(
+        service, "dora", "cancel", "1"
+    )
+    assert spoken(service, "bea", "cancel", "1").startswith("job 1 goes on for carl: you have withdrawn from it; ")
+    assert spoken(service, "carl", "cancel", "1") == "job 1 is cancelled\n"
+    assert spoken(service, "carl", "cancel", "1") == "job 1 is cancelled\n"
+
+
+def spoken(service: ServiceInThread, user: str, *arguments: str) -> str:
+    with piped(service, *arguments, user=user) as process:
+        out, error = process.communicate(timeout=30)
+    return out + error
