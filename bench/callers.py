@@ -203,9 +203,9 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
     return orders
 
 
-def load_service(folder: Path, kinds: Sequence[str], seconds: float) -> Tally:
-    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`."""
-    with service_thread(folder, Settings(token=SecretStr(TOKEN))) as (url, database):
+def load_service(folder: Path, kinds: Sequence[str], seconds: float, database_url: str | None = None) -> Tally:
+    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`, or at the URL."""
+    with service_thread(folder, Settings(token=SecretStr(TOKEN)), database_url) as (url, database):
         return run_callers(url, claim_jobs(database, url, ATTEMPTS), kinds, CALLERS, seconds)
 
 
