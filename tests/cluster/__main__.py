@@ -24,6 +24,8 @@ def main() -> int:
         for database in _databases(script, options.database):
             for number in range(options.times or script.times):
                 run = script.run(database, options.seed + number, options.keep)
+                if run is None:
+                    continue
                 run.append(options.results)
                 print(_line(run), flush=True)
                 bad += not run.is_good

