@@ -44,7 +44,7 @@ class PostgresServer:
         """With a port it listens on loopback, too."""
         self._port = port
         self.folder = Path(tempfile.mkdtemp(prefix="tilewright-postgresql-"))
-        self._binaries = _binaries()
+        self.binaries = _binaries()
         # PostgreSQL refuses to run as root.
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user:
@@ -62,7 +62,7 @@ class PostgresServer:
         settings = [f"-c{name}={value}" for name, value in {**SETTINGS, **doors}.items()]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.folder / "data", *settings],
+                [self.binaries / "postgres", "-D", self.folder / "data", *settings],
                 user=self._user,
                 cwd=self.folder,
                 stdout=log,
@@ -113,7 +113,7 @@ class PostgresServer:
     def _initialise(self) -> None:
         subprocess.run(
             [
-                self._binaries / "initdb",
+                self.binaries / "initdb",
                 *("--pgdata", self.folder / "data", "--username", "postgres", "--auth", "trust"),
                 *("--no-sync", "--locale", "C.UTF-8", "--encoding", "UTF8"),
             ],

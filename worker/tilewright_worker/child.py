@@ -12,7 +12,10 @@ from tilewright.contract.workers import AttemptEnd
 from tilewright_worker import exit_codes
 
 REASON_BYTES = 4096
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),  # whom to believe that he is the service
+)
 
 
 class Child:

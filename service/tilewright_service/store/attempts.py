@@ -13,7 +13,7 @@ from tilewright.contract.attempts import (
     WorkloadFailure,
     WorkloadOutcome,
 )
-from tilewright.contract.events import StartedData, StartedEvent, WorkloadDoneEvent
+from tilewright.contract.events import ProgressEvent, StartedData, StartedEvent, WorkloadDoneEvent
 from tilewright.contract.jobs import JobState, WorkloadState
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest, StaleAttempt
@@ -89,6 +89,9 @@ def fail_workload(session: Session, key: AttemptKey, failure: WorkloadFailure) -
         return
     require_workload(attempt, row)
     blame_workload(session, job, attempt, row, failure.cause, failure.reason)
+    session.flush()
+    if row.state == WorkloadState.QUEUED:
+        tell_workloads(session, job.id, [row.workload_id], ProgressEvent)
     settle_job(session, job)
 
 
