@@ -31,6 +31,10 @@ def host_of(cluster: Cluster, job: int) -> str:
     return found[0]
 
 
+def is_idle(cluster: Cluster, host: str) -> bool:
+    return cluster.observer.workers().get(host, {}).get("state") == "idle"
+
+
 @scenario(times=5)
 def frozen_worker(stage: Stage) -> None:
     """SIGSTOP of a whole host for twice a lease, and SIGCONT."""
@@ -112,7 +116,7 @@ def _one_is_sick(stage: Stage, fault: str) -> None:
         cluster.observer.wait(*jobs)
         stage.counts["sick hosts"] += 1
         sick.direct({})
-        back = until(lambda: cluster.observer.workers()[sick.name]["state"] == "idle", 180, "the host is back", 0.5)
+        back = until(lambda: is_idle(cluster, sick.name), 180, "the host is back", 0.5)
         stage.took("it is back after it was well", back)
 
 

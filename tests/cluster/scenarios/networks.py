@@ -7,7 +7,7 @@ from ..link import DEAF, FINE, MUTE, SILENT, Link, Weather
 from ..namespaces import can_be_had
 from ..patience import until
 from ..stage import Stage, scenario
-from .hosts import host_of, trials
+from .hosts import host_of, is_idle, trials
 
 STORMY = Weather(delay_seconds=0.2, loss=0.05)
 
@@ -109,7 +109,7 @@ def _host_unheard(stage: Stage, seconds: float, there: bool = True, back: bool =
         time.sleep(max(0.0, began + seconds - time.monotonic()))
         cluster.network.heal(address)
         cluster.observer.wait(first, second, seconds=120)
-        until(lambda: cluster.observer.workers()[host]["state"] == "idle", 60, "the host is back")
+        stage.took("the host is back", until(lambda: is_idle(cluster, host), 60, "the host is back"))
 
 
 @scenario(times=3)
