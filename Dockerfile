@@ -2,7 +2,7 @@
 FROM python:3.11-slim
 
 RUN useradd --create-home --uid 1000 tilewright \
-    && mkdir /data /tuning_logs /locks \
+    && mkdir --mode 0700 /data /tuning_logs /locks \
     && chown tilewright:tilewright /data /tuning_logs /locks
 
 WORKDIR /src

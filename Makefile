@@ -20,9 +20,12 @@ test: check ## Everything that has to pass: check, then all tests
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone'
 	$(BIN)/pytest -m alone
 
-soak: $(INSTALLED) ## What takes too long for every change: 2,700 random workloads, and kills at 30 random instants
+soak: $(INSTALLED) ## What takes too long for every change: random workloads, kills, faults of whole clusters, load; hours
 	$(BIN)/pytest --numprocesses 2 --hypothesis-profile soak tests/kernels/test_exactness.py tests/client/test_workload.py
+	$(BIN)/pytest --hypothesis-profile soak tests/service/test_queue_machine.py
 	$(BIN)/python -m tests.system.kills
+	$(BIN)/python -m tests.cluster
+	$(BIN)/python -m bench.load
 
 serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs in tuning_logs/
 	$(BIN)/tilewright serve --data-dir .tilewright --logs-dir tuning_logs

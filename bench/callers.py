@@ -40,6 +40,7 @@ RENEW_SECONDS = 1.0
 STREAM_SECONDS = 4.0
 TOKEN = "the-token-of-the-service"
 HOST = {"host_class": "callers", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
+START = {"host": HOST, "process": "0" * 32}
 
 
 @dataclass
@@ -150,7 +151,7 @@ class Callers:
 
     async def _attempt(self, order: LaunchOrder) -> None:
         connection, root = Connection(self.url), f"/v1/jobs/{order.job_id}/attempts/{order.attempt}"
-        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, {"host": HOST}))
+        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, START))
         while time.monotonic() < self._end:
             await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/renew", order.token, {}))
             await asyncio.sleep(RENEW_SECONDS)
@@ -202,9 +203,9 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
     return orders
 
 
-def load_service(folder: Path, kinds: Sequence[str], seconds: float) -> Tally:
-    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`."""
-    with service_thread(folder, Settings(token=SecretStr(TOKEN))) as (url, database):
+def load_service(folder: Path, kinds: Sequence[str], seconds: float, database_url: str | None = None) -> Tally:
+    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`, or at the URL."""
+    with service_thread(folder, Settings(token=SecretStr(TOKEN)), database_url) as (url, database):
         return run_callers(url, claim_jobs(database, url, ATTEMPTS), kinds, CALLERS, seconds)
 
 

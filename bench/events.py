@@ -52,6 +52,7 @@ MOST_THREADS = 256
 """No worker has so many, so nothing but this program makes events."""
 
 END_SECONDS = 30.0
+READERS_METRIC = "tilewright_event_readers "
 
 
 @dataclass
@@ -62,6 +63,8 @@ class Reading:
     ids: list[int] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
     connections: int = 0
+    refused: int = 0
+    """Times that he was told to come again."""
     has_end: bool = False
 
 
@@ -109,7 +112,7 @@ def follow_all(urls: Sequence[str], job_ids: Sequence[int], readers: int, second
 
 async def _follow_all(urls: Sequence[str], job_ids: Sequence[int], readers: int, seconds: float) -> list[Reading]:
     readings = [Reading(job_ids[number % len(job_ids)]) for number in range(readers)]
-    async with asyncio.timeout(seconds + END_SECONDS):
+    async with asyncio.timeout(seconds + 2 * END_SECONDS):
         await asyncio.gather(
             *(_follow(urls[number % len(urls)], reading, number) for number, reading in enumerate(readings))
         )
@@ -132,6 +135,10 @@ async def _read_for(url: str, reading: Reading, number: int, stay: float | None)
         async with asyncio.timeout(stay):
             writer.write(_request(address.netloc, reading, number))
             head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith((b"HTTP/1.1 503 ", b"HTTP/1.1 429 ")):
+                reading.refused += 1
+                await asyncio.sleep(random.uniform(0.5, 1.5))
+                return
             assert head.startswith(b"HTTP/1.1 200 "), head
             await _read_events(reader, reading)
     except (TimeoutError, asyncio.IncompleteReadError):
@@ -192,7 +199,7 @@ def measure(
             following = [
                 pool.apply_async(follow_all, (urls, job_ids, readers // PROCESSES, seconds)) for _ in range(PROCESSES)
             ]
-            time.sleep(2.0)  # until they are there
+            _wait_for_readers(urls, readers)
             before, started = _cpu_seconds(running), time.monotonic()
             pool.apply(write_events, (database_url, job_ids, per_second, seconds))
             cores = (_cpu_seconds(running) - before) / (time.monotonic() - started)
@@ -218,6 +225,19 @@ def _submit(url: str, number: int) -> int:
     return job
 
 
+def _wait_for_readers(urls: Sequence[str], count: int) -> None:
+    """All but those that have hung up at the moment."""
+    deadline = time.monotonic() + END_SECONDS
+    while sum(map(_readers, urls)) < 0.9 * count:
+        assert time.monotonic() < deadline, "the readers did not come"
+        time.sleep(0.2)
+
+
+def _readers(url: str) -> float:
+    (line,) = (each for each in httpx2.get(f"{url}/metrics").text.splitlines() if each.startswith(READERS_METRIC))
+    return float(line.removeprefix(READERS_METRIC))
+
+
 def _told(database_url: str, job_ids: Sequence[int]) -> dict[int, list[int]]:
     told = defaultdict(list)
     database = Database(database_url)
@@ -237,14 +257,16 @@ def _cpu_seconds(services: Sequence[ServiceProcess]) -> float:
 def describe(name: str, outcome: Outcome) -> str:
     p50, p99, most = (f"{outcome.delay(share):.2f}" for share in (0.5, 0.99, 1.0))
     resumed = sum(each.connections - 1 for each in outcome.readings)
+    refused = sum(each.refused for each in outcome.readings)
     wrong = outcome.missed + outcome.repeated + outcome.disordered + outcome.unended
-    cells = [name, len(outcome.readings), len(outcome.delays), resumed, wrong, p50, p99, most, f"{outcome.cores:.2f}"]
+    counts = [len(outcome.readings), len(outcome.delays), resumed, refused, wrong]
+    cells = [name, *counts, p50, p99, most, f"{outcome.cores:.2f}"]
     return f"| {' | '.join(map(str, cells))} |"
 
 
 HEADER = """\
-| at | readers | events received | resumed | missed, twice, unordered, unended | delay p50 s | p99 s | max s | cores |
-|---|---|---|---|---|---|---|---|---|"""
+| readers at | readers | events received | resumed | refused | missed or twice | delay p50 s | p99 | max | cores |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def main() -> int:

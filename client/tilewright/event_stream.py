@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tilewright.contract.events import AnyEvent, UnknownEvent, parse_event
 from tilewright.contract.jobs import JobSummary
 from tilewright.errors import ServerUnreachable, Unavailable
-from tilewright.transport import Transport, pauses
+from tilewright.transport import Transport, patient_pause, pauses
 
 PATIENCE_SECONDS = 60.0
 """How long a service that was there may be away, such as for a restart, before its reader gives up."""
@@ -30,7 +30,7 @@ class EventStream:
                 yield from self._connection()
                 self._is_over = self._is_over or self._transport.get(self._job_path, JobSummary).state.is_final
             except (ServerUnreachable, Unavailable) as error:
-                pause = max(next(self._pauses), getattr(error, "retry_after_seconds", None) or 0.0)
+                pause = patient_pause(next(self._pauses), error)
                 if time.monotonic() + pause > self._give_up:
                     raise
             else:

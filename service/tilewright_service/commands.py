@@ -44,6 +44,9 @@ def serve(
         bool | None,
         typer.Option("--insecure-engine", help="Allow tcp:// to another machine, on a network where nobody else is."),
     ] = None,
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log", help="Log each request on standard error.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it with 130, SIGTERM with 0.

@@ -27,6 +27,7 @@ from tilewright_service.turns import Turns
 
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 10.0
+PAGE = 500
 REMEMBERED = 256
 """Events of a job, for readers that come back."""
 
@@ -57,6 +58,7 @@ class Page(NamedTuple):
     """Of all events of the job."""
     is_over: bool
     """Nothing will come after these."""
+    has_more: bool = False
 
 
 class Reader:
@@ -153,43 +155,44 @@ class EventHub:
         if self.readers >= self._most:
             raise Unavailable(f"{self._most} readers follow jobs already").after(RETRY_SECONDS)
         self._followers[caller] += 1
+        self._metrics.readers.inc()
         try:
             yield
         finally:
+            self._metrics.readers.dec()
             self._followers[caller] -= 1
             if not self._followers[caller]:
                 del self._followers[caller]
 
-    async def require_job(self, job_id: int, caller: Caller) -> None:
-        """Raises NotFound."""
-        if job_id not in self._stories:
-            async with self._reading.take(caller):
-                await run_in_threadpool(self._require_job, job_id)
+    async def look(self, job_id: int, last_id: int, caller: Caller) -> Page | None:
+        """The first page of what happened after `last_id`; None where it is remembered. Raises NotFound."""
+        if self._remembers(job_id, last_id):
+            return None
+        async with self._reading.take(caller):
+            return await run_in_threadpool(self._page, job_id, last_id)
 
-    async def follow(self, job_id: int, last_id: int, caller: Caller) -> AsyncGenerator[str]:
+    async def follow(self, job_id: int, last_id: int, first: Page | None, caller: Caller) -> AsyncGenerator[str]:
         """What happened after `last_id`, then what happens. It ends after the final event; or earlier, when the service
-        stops or the reader is too slow: then he asks again, with the id of the last event that he got.
+        stops or the reader is too slow: then he asks again, with the id of the last event that he got. `first` is what
+        `look` gave.
         """
         yield BEGINNING
         with suppress(Unavailable, SQLAlchemyError):  # the reader asks again
-            async with aclosing(self._events(job_id, last_id, caller)) as parts:
+            async with aclosing(self._events(job_id, last_id, first, caller)) as parts:
                 async for events in parts:
                     yield "".join(told.text for told in events) if events else STILL_HERE
 
-    async def _events(self, job_id: int, last_id: int, caller: Caller) -> AsyncGenerator[list[Told]]:
+    async def _events(self, job_id: int, last_id: int, page: Page | None, caller: Caller) -> AsyncGenerator[list[Told]]:
         """An empty list is a sign of life."""
         newest_id = 0
-        while not self._remembers(job_id, last_id):
-            async with self._reading.take(caller):
-                page = await run_in_threadpool(self._page, job_id, last_id)
+        while page is not None:
+            newest_id = page.newest_id
             if page.events:
                 yield page.events
                 last_id = page.events[-1].id
             if page.is_over:
                 return
-            if not page.events:
-                newest_id = page.newest_id
-                break
+            page = await self.look(job_id, last_id, caller) if page.has_more else None
         with self._subscription(job_id, newest_id) as (story, reader):
             reader.put(story.after(last_id))
             while not story.is_over or not reader.is_empty:
@@ -248,15 +251,11 @@ class EventHub:
             for reader in story.readers:
                 reader.cut_off()
 
-    def _require_job(self, job_id: int) -> None:
-        with self._database.reading() as session:
-            job_row(session, job_id)
-
     def _page(self, job_id: int, last_id: int) -> Page:
         with self._database.reading() as session:
-            events = [_told(event) for event in events_after(session, job_id, last_id)]
+            events = [_told(event) for event in events_after(session, job_id, last_id, PAGE)]
             if events:
-                return Page(events, events[-1].id, events[-1].is_final)
+                return Page(events, events[-1].id, events[-1].is_final, has_more=len(events) == PAGE)
             is_over = JobState(job_row(session, job_id).state).is_final
             return Page(events, newest_event_id(session, job_id), is_over)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     Metric,
     ProcessCollector,
@@ -35,6 +36,7 @@ class Metrics:
         self.refused = self._counter("http_refused", "Requests that were refused by their head, by reason", "reason")
         self.connections_refused = self._counter("connections_refused", "Connections for which there was no room")
         self.connections_closed = self._counter("connections_closed", "Closed by the service, by reason", "reason")
+        self.readers = Gauge("tilewright_event_readers", "Who follows a job now", registry=self.registry)
         self.readers_cut_off = self._counter("event_readers_cut_off", "Readers of events that did not keep up")
         self.turn_seconds = self._histogram("turn_wait_seconds", "Waits for a turn at the database", "kind")
         self.write_seconds = self._histogram("write_transaction_seconds", "Transactions that write, to their commit")

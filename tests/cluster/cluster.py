@@ -17,6 +17,7 @@ from .history import History
 from .link import Link
 from .machine import LOOPBACK, Machine
 from .members import Scheduler, Service, Worker
+from .namespaces import network
 from .observations import Notebook, read_observations
 from .observer import Observer
 from .patience import until
@@ -25,6 +26,9 @@ from .wall_clock import WallClock
 
 STAND_IN = "tests.cluster.stand_in"
 SETTINGS = {"TILEWRIGHT_LEASE_SECONDS": "10", "TILEWRIGHT_CANCEL_SECONDS": "4"}
+INSECURE = {"TILEWRIGHT_INSECURE_ENGINE": "1"}
+"""The networks here are nobody else's."""
+TOKEN = "the-token-of-this-cluster"
 JOIN_SECONDS = 40.0
 
 Kind = Literal["sqlite", "postgresql"]
@@ -39,6 +43,8 @@ class Plan:
     engine: Engine = "external"
     services: int = 1
     workers: int = 2
+    has_network: bool = False
+    """Whether each worker's machine has an address of its own: see `namespaces.py`."""
     settings: dict[str, str] = field(default_factory=dict)
     """Of the services, beside those of every bench."""
 
@@ -51,14 +57,16 @@ class Cluster:
         self._opened = ExitStack()
         self.notebook = Notebook(folder / "notes" / "bench.jsonl")
         self.clock_of_services, self.clock_of_workers = (WallClock(_made(folder / each)) for each in ("here", "there"))
-        self.machines = [Machine.make(folder / f"host-{number}") for number in range(plan.workers)]
+        self.network = self._opened.enter_context(network()) if plan.has_network else None
+        self.address = LOOPBACK if self.network is None else self.network.address
+        self.machines = [self._machine(folder / f"host-{number}") for number in range(plan.workers)]
         self.postgres = Postgres(free_port()) if plan.database == "postgresql" else None
         if self.postgres is not None:
-            self._opened.callback(self.postgres.close)
-            self.postgres.start()
-            self.database_link = self._link(self.postgres.port, seed)
+            self._opened.callback(self._end_postgres)
+            self.database_link = Link((LOOPBACK, self.postgres.port), seed=seed)
+            self._opened.callback(self.database_link.close)
         scheduler_port = free_port()
-        self.scheduler = Scheduler(Machine.make(folder / "scheduler"), LOOPBACK, scheduler_port)
+        self.scheduler = Scheduler(Machine.make(folder / "scheduler"), self.address, scheduler_port)
         self.scheduler_link = self._link(scheduler_port, seed + 1)
         self.services = [self._service(number, seed) for number in range(plan.services)]
         self.workers = [self._worker(machine) for machine in self.machines] if plan.engine == "external" else []
@@ -85,7 +93,7 @@ class Cluster:
                 worker.start()
         for service in self.services:
             service.start()
-        self.observer = Observer(self.folder / "notes", [service.url for service in self.services])
+        self.observer = Observer(self.folder / "notes", [service.url for service in self.services], TOKEN)
         self._opened.callback(self.observer.close)
         for number in range(len(self.services)):
             until(lambda number=number: self._has_joined(number), JOIN_SECONDS, "the workers have joined")  # type: ignore[misc]
@@ -95,7 +103,7 @@ class Cluster:
         for each in reversed(self.everything):
             each.thaw()
         self._opened.close()
-        for each in self.everything:
+        for each in [*self.services, *self.workers, self.scheduler]:
             each.kill_all()
         time.sleep(0.5)
         left = list(self._processes())
@@ -116,6 +124,19 @@ class Cluster:
         folder = str(self.folder if host is None else self.folder / host)
         return [each for each in self._processes() if STAND_IN in each.cmdline() and _lives_in(each, folder)]
 
+    def _end_postgres(self) -> None:
+        assert self.postgres is not None
+        if self.postgres.is_running:
+            self.postgres.thaw()
+            self.postgres.stop()
+        shutil.rmtree(self.postgres.folder, ignore_errors=True)
+
+    def _machine(self, folder: Path) -> Machine:
+        if self.network is None:
+            return Machine.make(folder)
+        address, prefix = self.network.add()
+        return Machine.make(folder, address, prefix)
+
     def _service(self, number: int, seed: int) -> Service:
         machine = Machine.make(self.folder / f"service-{number}")
         port = free_port()
@@ -125,23 +146,26 @@ class Cluster:
             "TILEWRIGHT_PORT": str(port),
             "TILEWRIGHT_DATA_DIR": str(machine.folder / "data"),
             "TILEWRIGHT_ATTEMPT_MODULE": STAND_IN,
-            "TILEWRIGHT_PUBLIC_URL": f"http://{LOOPBACK}:{home.port}",
+            "TILEWRIGHT_HOST": self.address,
+            "TILEWRIGHT_TOKEN": TOKEN,
+            "TILEWRIGHT_PUBLIC_URL": f"http://{self.address}:{home.port}",
             **SETTINGS,
+            **INSECURE,
             **self.plan.settings,
             **self.clock_of_services.environment(),
         }
         if self.plan.engine == "external":
-            settings["TILEWRIGHT_ENGINE"] = f"tcp://{LOOPBACK}:{self.scheduler_link.port}"
+            settings["TILEWRIGHT_ENGINE"] = f"tcp://{self.address}:{self.scheduler_link.port}"
         if self.postgres is not None:
-            settings["TILEWRIGHT_DATABASE"] = self.postgres.url(self.database_link.port)
+            settings["TILEWRIGHT_DATABASE"] = self.postgres.url(port=self.database_link.port)
         return Service(f"service-{number}", machine, **settings)
 
     def _worker(self, machine: Machine) -> Worker:
-        settings = {"TILEWRIGHT_ATTEMPT_MODULE": STAND_IN, **self.clock_of_workers.environment()}
-        return Worker(f"worker-{machine.name}", machine, f"tcp://{LOOPBACK}:{self.scheduler_link.port}", **settings)
+        settings = {"TILEWRIGHT_ATTEMPT_MODULE": STAND_IN, **INSECURE, **self.clock_of_workers.environment()}
+        return Worker(f"worker-{machine.name}", machine, f"tcp://{self.address}:{self.scheduler_link.port}", **settings)
 
     def _link(self, port: int, seed: int) -> Link:
-        link = Link((LOOPBACK, port), seed=seed)
+        link = Link((self.address, port), host=self.address, seed=seed)
         self._opened.callback(link.close)
         return link
 

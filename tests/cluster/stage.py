@@ -1,6 +1,7 @@
 """Where a scenario is played: its seed, its clusters, what it measures and what it finds wrong."""
 
 import random
+import sys
 import time
 import traceback
 from collections import Counter
@@ -31,6 +32,7 @@ class Stage:
     counts: Counter[str] = field(default_factory=Counter)
     may_fail: bool = False
     """Whether jobs may end as failed here."""
+    skipped: str | None = None
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.name} {self.seed}")
@@ -58,6 +60,11 @@ class Stage:
         worse = old is None or (value < old.value if at_least is not None else value > old.value)
         if worse:
             self.figures[what] = new
+
+    def skip(self, why: str) -> None:
+        """Loudly: nobody is to think that it was played."""
+        self.skipped = why
+        print(f"{self.name}: SKIPPED, {why}", file=sys.stderr)
 
     def require(self, holds: bool, sentence: str) -> None:
         if not holds:
@@ -97,13 +104,16 @@ class Script:
     times: int
     """In the whole of `make soak`."""
 
-    def run(self, database: Kind, seed: int, keep: Path | None = None) -> Run:
+    def run(self, database: Kind, seed: int, keep: Path | None = None) -> Run | None:
+        """None where this machine lacks what it takes."""
         stage = Stage(self.name, database, seed, keep)
         began = time.monotonic()
         try:
             self.play(stage)
         except EXPECTED as error:  # before or after its cluster
             stage.faults.append(str(error))
+        if stage.skipped:
+            return None
         seconds = round(time.monotonic() - began, 1)
         return Run(self.name, database, seed, seconds, stage.faults, stage.figures, dict(stage.counts))
 

@@ -6,8 +6,9 @@ and compared with the database after every step.
 
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 from hypothesis import strategies as st
@@ -56,6 +57,18 @@ from .played_engine import PlayedEngine, PlayedWorker, key_of
 
 LEASE_SECONDS = 10.0
 PEOPLE = st.sampled_from(["ada", "grace", ""])
+REPORTS: list[Report] = [
+    Finished(),
+    *(Failed(cause=cause, reason="as it was told") for cause in Cause),
+    Interrupted(),
+]
+ENDS = [
+    AttemptEnd(exit_code=-9, reason="it was killed"),
+    AttemptEnd(exit_code=1, reason="as it was told"),
+    AttemptEnd(exit_code=None, reason="no memory", is_of_host=True),
+    AttemptEnd(exit_code=0),
+    AttemptEnd(exit_code=None, reason="the cores are taken", is_of_moment=True),
+]
 PATIENT_ROUNDS = 400
 """So many seconds, at most, after all is well again, until every job has ended."""
 
@@ -90,7 +103,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.engine = PlayedEngine(self.workers)
         self.processes: dict[AttemptKey, Process] = {}
         self.jobs: list[int] = []
-        self.numbers = count()
+        self.numbers, self.reports, self.ends = count(), cycle(REPORTS), cycle(ENDS)
         self.stored: Counter[int] = Counter()
         self.done: dict[tuple[int, str], int | None] = {}
         self.final: dict[int, str] = {}
@@ -140,15 +153,23 @@ class QueueMachine(RuleBasedStateMachine):
 
     # What time does
 
-    @rule(seconds=st.sampled_from([1, 1, 2, 4, 7, 12]), renewing=st.booleans())
-    def pass_time(self, seconds: int, renewing: bool) -> None:
-        """A round a second; attempts that run renew their leases meanwhile, or none of them does."""
+    @rule(seconds=st.sampled_from([1, 2, 4, 7]))
+    def pass_time(self, seconds: int) -> None:
+        """A round a second; attempts that run renew their leases meanwhile."""
         for _ in range(seconds):
             self.engine.now += 1
-            if renewing:
-                for process in self._started():
-                    self._renew(process)
+            for process in self._started():
+                self._renew(process)
             self._round()
+
+    @rule(seconds=st.sampled_from([4, 12]))
+    def pass_time_in_silence(self, seconds: int) -> None:
+        """Attempts are not heard of, and what they have to say comes when it is too late."""
+        for _ in range(seconds):
+            self.engine.now += 1
+            self._round()
+        for ghost in self._ghosts():
+            self._haunt(ghost)
 
     @rule(seconds=st.sampled_from([6, 30, 3600]))
     def sleep(self, seconds: int) -> None:
@@ -158,55 +179,60 @@ class QueueMachine(RuleBasedStateMachine):
 
     # What attempts do
 
-    @precondition(lambda self: self._unstarted())
-    @rule(data=st.data())
-    def start(self, data: st.DataObject) -> None:
-        process = data.draw(st.sampled_from(self._unstarted()))
+    @precondition(lambda self: self._alive())
+    @rule(data=st.data(), times=st.integers(1, 6))
+    def act(self, data: st.DataObject, times: int) -> None:
+        """One of them after the other does one of the things that it may do."""
+        for _ in range(times):
+            alive = self._alive()
+            if alive:
+                process = data.draw(st.sampled_from(alive))
+                data.draw(st.sampled_from(self._acts(process)))(process)
+
+    def _acts(self, process: Process) -> list[Callable[[Process], object]]:
+        if not process.is_started:
+            return [self._start, self._start_twice, self._crash]
+        if process.workload is None:
+            return [self._next, self._next, self._end, self._crash, self._write_of_others]
+        return [self._measure, self._conclude, self._conclude_empty, self._fail, self._next, self._end, self._crash]
+
+    def _start_twice(self, process: Process) -> None:
         self._start(process)
         twin = Start(host=process.worker.host, process=uuid.uuid4().hex)
         if process.is_started:
             self._expect_refusal(lambda session: start_attempt(session, process.key, twin, LEASE_SECONDS))
 
-    @precondition(lambda self: self._started())
-    @rule(data=st.data())
-    def take_next(self, data: st.DataObject) -> None:
-        self._next(data.draw(st.sampled_from(self._started())))
+    def _end(self, process: Process) -> None:
+        self._report(process, next(self.reports))
 
-    @precondition(lambda self: self._busy())
-    @rule(data=st.data())
-    def measure(self, data: st.DataObject) -> None:
-        self._measure(data.draw(st.sampled_from(self._busy())))
+    def _crash(self, process: Process) -> None:
+        process.worker.end(process.key, next(self.ends))
 
-    @precondition(lambda self: self._busy())
-    @rule(data=st.data(), with_schedule=st.booleans())
-    def conclude(self, data: st.DataObject, with_schedule: bool) -> None:
-        self._conclude(data.draw(st.sampled_from(self._busy())), with_schedule)
-
-    @precondition(lambda self: self._busy())
-    @rule(data=st.data(), cause=st.sampled_from([Cause.WORKLOAD, Cause.MOMENT]))
-    def fail(self, data: st.DataObject, cause: Any) -> None:
-        process = data.draw(st.sampled_from(self._busy()))
-        failure = WorkloadFailure(workload_id=process.workload or "", cause=cause, reason="as it was told")
+    def _fail(self, process: Process) -> None:
+        failure = WorkloadFailure(workload_id=process.workload or "", reason="as it was told")
         self._call(process, lambda session: fail_workload(session, process.key, failure))
         process.workload = None
 
-    @precondition(lambda self: self._started())
-    @rule(
-        data=st.data(),
-        report=st.sampled_from(
-            [Finished(), Interrupted(), *(Failed(cause=cause, reason="as it was told") for cause in Cause)]
-        ),
-    )
-    def report(self, data: st.DataObject, report: Report) -> None:
-        self._report(data.draw(st.sampled_from(self._started())), report)
+    def _write_of_others(self, process: Process) -> None:
+        """It is confused, and speaks for a workload of its job that it does not have."""
+        question = f"SELECT workload_id, state FROM job_workloads WHERE job_id = {process.key.job_id}"
+        for foreign, state in self._rows(question):
+            if state != "done":
+                outcome = WorkloadOutcome(workload_id=foreign, stop_reason="trials", seconds=1.0, schedule_id=None)
+                self._expect_refusal(lambda session, said=outcome: conclude_workload(session, process.key, said))
 
     @precondition(lambda self: self._ghosts())
     @rule(data=st.data())
     def write_late(self, data: st.DataObject) -> None:
         """Of an attempt that was ended, and does not know it."""
-        ghost = data.draw(st.sampled_from(self._ghosts()))
+        self._haunt(data.draw(st.sampled_from(self._ghosts())))
+
+    def _haunt(self, ghost: Process) -> None:
+        capacity = self.services[0].capacity()
+        self._expect_refusal(lambda session: assign_workload(session, ghost.key, capacity))
+        self._expect_refusal(lambda session: renew_lease(session, ghost.key, Renewal()))
         if ghost.workload is not None:
-            self._conclude(ghost, with_schedule=True)
+            self._conclude(ghost)
 
     @rule(steps=st.integers(1, 4))
     def behave(self, steps: int) -> None:
@@ -217,33 +243,30 @@ class QueueMachine(RuleBasedStateMachine):
 
     # What goes wrong
 
-    @precondition(lambda self: self._alive())
-    @rule(data=st.data(), code=st.sampled_from([0, 1, -9]), is_of_host=st.booleans())
-    def crash(self, data: st.DataObject, code: int, is_of_host: bool) -> None:
-        process = data.draw(st.sampled_from(self._alive()))
-        process.worker.end(process.key, AttemptEnd(exit_code=code, reason="as it was told", is_of_host=is_of_host))
-
-    @rule(data=st.data())
-    def lose_worker(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self.workers)).leave()
-
-    @rule(data=st.data())
-    def silence_worker(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self.workers)).silent_since = self.engine.now
-
-    @rule(away=st.booleans(), deaf=st.booleans())
-    def change_engine(self, away: bool, deaf: bool) -> None:
-        self.engine.away, self.engine.is_deaf = "the scheduler is away" if away else None, deaf
-
-    @rule()
-    def bring_workers_back(self) -> None:
-        for worker in self.workers:
-            worker.is_here, worker.silent_since = True, None
-
-    @rule(number=st.integers(0, 1))
-    def restart_service(self, number: int) -> None:
-        number %= len(self.services)
-        self.services[number] = self._service(number)
+    @rule(
+        which=st.integers(0, 2),
+        what=st.sampled_from(
+            ["leaves", "falls silent", "ails", "engine away", "orders lost", "restart", "back", "back"]
+        ),
+    )
+    def go_wrong(self, which: int, what: str) -> None:
+        worker = self.workers[which]
+        match what:
+            case "leaves":
+                worker.leave()
+            case "falls silent":
+                worker.silent_since = self.engine.now
+            case "ails":
+                worker.ails = True
+            case "engine away":
+                self.engine.away = "the scheduler is away"
+            case "orders lost":
+                self.engine.is_deaf = True
+            case "restart":
+                number = which % len(self.services)
+                self.services[number] = self._service(number)
+            case "back":
+                self._mend()
 
     # What has to hold, always
 
@@ -318,8 +341,7 @@ class QueueMachine(RuleBasedStateMachine):
         """All is well again: every job ends, or says what it lacks."""
         if not hasattr(self, "services"):
             return
-        self.engine.away, self.engine.is_deaf = None, False
-        self.bring_workers_back()
+        self._mend()
         for _ in range(PATIENT_ROUNDS):
             self.engine.now += 1
             self._round()
@@ -335,6 +357,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.events_end_once()
 
     # Their parts
+
+    def _mend(self) -> None:
+        self.engine.away, self.engine.is_deaf = None, False
+        for worker in self.workers:
+            worker.is_here, worker.silent_since, worker.ails = True, None, False
 
     def _service(self, number: int) -> Reconciler:
         settings = Settings(lease_seconds=LEASE_SECONDS)
@@ -362,7 +389,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self._report(process, Finished())
         else:
             self._measure(process)
-            self._conclude(process, with_schedule=True)
+            self._conclude(process)
 
     def _start(self, process: Process) -> None:
         start = Start(host=process.worker.host, process=process.nonce)
@@ -388,7 +415,10 @@ class QueueMachine(RuleBasedStateMachine):
         if stored is not None:
             self.stored[process.key.job_id] += stored
 
-    def _conclude(self, process: Process, with_schedule: bool) -> None:
+    def _conclude_empty(self, process: Process) -> None:
+        self._conclude(process, with_schedule=False)
+
+    def _conclude(self, process: Process, with_schedule: bool = True) -> None:
         assert process.workload is not None
         schedule = self._publish(process) if with_schedule else None
         outcome = WorkloadOutcome(workload_id=process.workload, stop_reason="trials", seconds=1.0, schedule_id=schedule)
@@ -453,7 +483,7 @@ class QueueMachine(RuleBasedStateMachine):
                 call(session)
         except StaleAttempt:
             return
-        raise AssertionError("a second process has started the attempt")
+        raise AssertionError("somebody without authority was heard")
 
     def _is_open(self, key: AttemptKey) -> bool:
         where = f"job_id = {key.job_id} AND number = {key.attempt} AND is_open"
@@ -462,17 +492,12 @@ class QueueMachine(RuleBasedStateMachine):
     def _alive(self) -> list[Process]:
         return [each for each in self.processes.values() if each.is_alive]
 
-    def _unstarted(self) -> list[Process]:
-        return [each for each in self._alive() if not each.is_started]
-
     def _started(self) -> list[Process]:
         return [each for each in self._alive() if each.is_started]
 
-    def _busy(self) -> list[Process]:
-        return [each for each in self._started() if each.workload is not None]
-
     def _ghosts(self) -> list[Process]:
-        return [each for each in self.processes.values() if not self._is_open(each.key) and each.workload is not None]
+        """Of attempts that were ended."""
+        return [each for each in self.processes.values() if not self._is_open(each.key)]
 
     def _waiting(self) -> dict[int, str | None]:
         capacity = self.services[0].capacity()

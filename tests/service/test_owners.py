@@ -25,6 +25,7 @@ def test_a_job_that_several_want_goes_on_until_the_last_one_withdraws(service: S
     assert service.job(job_id)["owners"] == ["ann", "bob"]
     answer = cancel(service, job_id, "ann").json()
     assert (answer["state"], answer["owners"]) == ("queued", ["bob"])
+    assert cancel(service, job_id, "ann").json() == answer, "to say it twice is to say it once"
     assert cancel(service, job_id, "bob").json()["state"] == "cancelled"
 
 

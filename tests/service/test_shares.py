@@ -14,6 +14,7 @@ import pytest
 from tilewright_service import admission
 from tilewright_service.callers import Caller, CallerKind
 from tilewright_service.settings import Settings
+from tilewright_service.store.liveness import write_nothing
 from tilewright_service.turns import Turns
 
 from .in_thread import ServiceInThread, serving
@@ -33,7 +34,8 @@ def ask_at_once(service: ServiceInThread, count: int) -> Counter[int]:
             assert int(answer.headers["retry-after"]) >= 1
 
     threads = [threading.Thread(target=submit, args=(number,)) for number in range(count)]
-    with service.database.writing():
+    with service.database.writing() as session:
+        write_nothing(session)
         for thread in threads:
             thread.start()
         time.sleep(1.0)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from tilewright_service.data_dir import hold_data_dir
+from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 
@@ -44,6 +46,15 @@ def test_a_data_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> N
 
 def test_a_service_that_others_can_reach_is_refused_without_a_token(tmp_path: Path) -> None:
     assert "set TILEWRIGHT_TOKEN" in refusal(tmp_path, TILEWRIGHT_HOST="0.0.0.0")
+
+
+def test_a_token_that_could_be_guessed_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
+    assert "could be guessed" in refusal(tmp_path, TILEWRIGHT_HOST="0.0.0.0", TILEWRIGHT_TOKEN="x")
+
+
+def test_an_empty_token_is_refused_as_nobody_could_enter() -> None:
+    with pytest.raises(ValidationError, match="an empty token lets nobody in"):
+        Settings(token=SecretStr(" "))
 
 
 def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class Attempt:
         self._client, self._pool, self._closing = client, pool, closing
         self._logs_dir, self._database_id, self._host = logs_dir, brief.database_id, host
         with writing_log():
-            journal = Journal(job_folder(logs_dir, client.order.job_id, brief.database_id))
+            self._journal = journal = Journal(job_folder(logs_dir, client.order.job_id, brief.database_id))
             closing.callback(journal.close)
             writer, log = Writer(journal, client.order.attempt), TuningLog(journal)
         pool.avoided |= journal.crashed()
@@ -145,8 +145,9 @@ class Attempt:
                 self._pool.pulse.check()  # whatever fails after that fails because of it
                 if isinstance(error, PASSING) or ailment_of(error) is not None:
                     raise
-                traceback.print_exc()
-                reason = reason_of(error)
+                with writing_log():
+                    self._journal.note_error(traceback.format_exc())
+                reason = f"{reason_of(error)} (errors.log on {self._host.hostname} has its traceback)"
         self._pool.stop()  # whatever they are at
         self._client.report_failure(WorkloadFailure(workload_id=briefed.workload.id, reason=reason))
 

@@ -14,6 +14,11 @@ from tilewright_worker.lines import FileLock, Line, Lines, file_lock, replace_fi
 ACKNOWLEDGED = ".acknowledged"
 """How many bytes of the records the service has, whoever made them."""
 
+MOST_ERRORS = 2**20
+"""Bytes of `errors.log`."""
+
+LONGEST_ERROR = 10_000
+
 DELIVERY_LOCK = ".delivery.lock"
 """Held by whoever finds out what the service has."""
 
@@ -61,6 +66,13 @@ class Journal:
         crashed = Lines(self._crashed)
         crashed.append(candidate_id)
         crashed.close()
+
+    def note_error(self, traceback: str) -> None:
+        """What nobody expected, for whoever mends it; as much of it as a person reads."""
+        errors = self.folder / "errors.log"
+        if not errors.exists() or errors.stat().st_size < MOST_ERRORS:
+            with errors.open("a") as file:
+                file.write(f"{traceback[-LONGEST_ERROR:]}\n")
 
     def unacknowledged(self) -> Iterator[tuple[Line, NewRecord | None]]:
         """Lines that the service may not have; None for what is no record of ours."""

@@ -13,7 +13,8 @@ class Health(Message):
 class AilingPart(Message):
     """Why a service is not ready; `parts` of the problem document that `/readyz` answers with 503."""
 
-    part: Literal["database", "disk", "engine", "reconciler"]
+    part: str
+    """Such as database, disk, engine, reconciler."""
     reason: str
     """To a person."""
     since: datetime

@@ -29,8 +29,9 @@ async def follow_job(
     caller = caller_of(request.scope)
     with ExitStack() as stack:
         stack.enter_context(events.place(caller))
-        await events.require_job(job_id, caller)
-        told = events.follow(job_id, after if last_event_id is None else last_event_id, caller)
+        last_id = after if last_event_id is None else last_event_id
+        first = await events.look(job_id, last_id, caller)
+        told = events.follow(job_id, last_id, first, caller)
         return Stream(told, stack.pop_all())
 
 

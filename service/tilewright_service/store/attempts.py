@@ -13,8 +13,8 @@ from tilewright.contract.attempts import (
     WorkloadFailure,
     WorkloadOutcome,
 )
-from tilewright.contract.events import StartedData, StartedEvent, WorkloadDoneEvent
-from tilewright.contract.jobs import WorkloadState
+from tilewright.contract.events import ProgressEvent, StartedData, StartedEvent, WorkloadDoneEvent
+from tilewright.contract.jobs import JobState, WorkloadState
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest, StaleAttempt
 from tilewright_service.store.ailing import note_fit_host
@@ -42,7 +42,8 @@ def start_attempt(session: Session, key: AttemptKey, start: Start, lease_seconds
         attempt.isa = start.host.isas[0] if job.target == "auto" else job.target
         job.started_at = job.started_at or attempt.started_at
         data = StartedData(attempt=attempt.number, hostname=start.host.hostname, host_class=start.host.host_class)
-        tell(session, job.id, StartedEvent, data)
+        if not JobState(job.state).is_final:  # others have done it meanwhile, and nothing comes after its end
+            tell(session, job.id, StartedEvent, data)
     attempt.beats += 1
     return AttemptBrief(
         target=job.target,
@@ -88,6 +89,9 @@ def fail_workload(session: Session, key: AttemptKey, failure: WorkloadFailure) -
         return
     require_workload(attempt, row)
     blame_workload(session, job, attempt, row, failure.cause, failure.reason)
+    session.flush()
+    if row.state == WorkloadState.QUEUED:
+        tell_workloads(session, job.id, [row.workload_id], ProgressEvent)
     settle_job(session, job)
 
 

@@ -240,6 +240,7 @@ class InterestRow(Table):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     caller: Mapped[str] = mapped_column(Name, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class TurnRow(Table):

@@ -24,10 +24,10 @@ def clock_of_workers_steps(stage: Stage) -> None:
 
 def _steps(stage: Stage, clock_of: Callable[[Cluster], WallClock]) -> None:
     if not can_be_set():
-        stage.faults.append("no C compiler is here, so no clock can be set")
+        stage.skip("no C compiler is here, so no clock can be set")
         return
     with stage.cluster(workers=2) as cluster:
-        jobs = [cluster.observer.submit([height], trials=500) for height in (20, 21)]
+        jobs = [cluster.observer.submit([height], trials=200) for height in (20, 21)]
         until(lambda: all(trials(cluster, job) > 5 for job in jobs), 30, "both workers have begun")
         for seconds in (HOUR, -HOUR, 0):
             clock_of(cluster).step(seconds)

@@ -4,9 +4,10 @@ import time
 
 from ..cluster import Cluster
 from ..link import DEAF, FINE, MUTE, SILENT, Link, Weather
+from ..namespaces import can_be_had
 from ..patience import until
 from ..stage import Stage, scenario
-from .hosts import trials
+from .hosts import host_of, trials
 
 STORMY = Weather(delay_seconds=0.2, loss=0.05)
 
@@ -65,6 +66,50 @@ def _partition(stage: Stage, seconds: float, weather: Weather) -> None:
         until(lambda: any(trials(cluster, job) > before[job] for job in jobs), 90, "something goes on")
         stage.took("something goes on after it healed", time.monotonic() - healed)
         cluster.observer.wait(*jobs, seconds=180)
+
+
+@scenario(times=3)
+def host_unheard_10(stage: Stage) -> None:
+    _host_unheard(stage, 10)
+
+
+@scenario(times=3)
+def host_unheard_60(stage: Stage) -> None:
+    _host_unheard(stage, 60)
+
+
+@scenario(times=3)
+def host_unheard_there(stage: Stage) -> None:
+    """What is sent to it is lost, and it is heard as far as that goes."""
+    _host_unheard(stage, 30, back=False)
+
+
+@scenario(times=3)
+def host_unheard_back(stage: Stage) -> None:
+    """What it sends is lost."""
+    _host_unheard(stage, 30, there=False)
+
+
+def _host_unheard(stage: Stage, seconds: float, there: bool = True, back: bool = True) -> None:
+    """One of two hosts is cut off, packets and all; the other one takes the next job at once."""
+    if not can_be_had():
+        stage.skip("network namespaces cannot be made here")
+        return
+    with stage.cluster(workers=2, has_network=True) as cluster:
+        assert cluster.network is not None
+        first = cluster.observer.submit([20], trials=400)
+        until(lambda: trials(cluster, first) > 5, 20, "the first job has begun")
+        host = host_of(cluster, first)
+        address = next(each.address for each in cluster.machines if each.name == host)
+        cluster.network.silence(address, there, back)
+        stage.counts["partitions"] += 1
+        began = time.monotonic()
+        second = cluster.observer.submit([21], trials=30)
+        stage.took("next job begins", until(lambda: trials(cluster, second) > 0, 60, "the next job begins"), 3)
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
+        cluster.network.heal(address)
+        cluster.observer.wait(first, second, seconds=120)
+        until(lambda: cluster.observer.workers()[host]["state"] == "idle", 60, "the host is back")
 
 
 @scenario(times=3)

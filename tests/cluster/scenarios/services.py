@@ -8,10 +8,12 @@ from contextlib import suppress
 
 import httpx2
 
-from ..cluster import Cluster
+from ..cluster import TOKEN, Cluster
 from ..patience import until
 from ..stage import Stage, scenario
 from .hosts import trials
+
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Reader:
@@ -27,7 +29,7 @@ class Reader:
         self._thread.join(seconds)
 
     def _read(self) -> None:
-        with suppress(httpx2.TransportError), httpx2.stream("GET", self._url, timeout=60, trust_env=False) as answer:
+        with suppress(httpx2.TransportError), httpx2.stream("GET", self._url, headers=HEADERS, timeout=60) as answer:
             for line in answer.iter_lines():
                 if line.startswith("data:"):
                     self.arrived.setdefault(json.loads(line[5:])["id"], time.monotonic())

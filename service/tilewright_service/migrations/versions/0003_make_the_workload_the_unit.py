@@ -92,6 +92,7 @@ def _create_tables() -> None:
         sa.Column("job_id", _id(), nullable=False),
         sa.Column("caller", sa.String(128), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_interests_job_id_jobs")),
         sa.PrimaryKeyConstraint("job_id", "caller", name=op.f("pk_interests")),
     )
