@@ -34,8 +34,12 @@ def make_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeS
 
 
 def stand_ins() -> set[int]:
-    children = psutil.Process().children()
-    return {each.pid for each in children if "tests.engine.stand_in" in each.cmdline()}
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
+            if "tests.engine.stand_in" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def launches(folder: Path) -> list[int]:
