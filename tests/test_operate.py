@@ -90,7 +90,7 @@ def _await_units(block: Block, hosts: PageHosts) -> None:
 def _await(host: PageHost, is_so: Callable[[PageHost], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so(host):
-        assert time.monotonic() < deadline, host.logs()
+        assert time.monotonic() < deadline, host.logs()[-3000:]
         time.sleep(0.1)
 
 
