@@ -71,7 +71,7 @@ class PageHost:
             timeout=RUN_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, f"on {self.name}: {script}\n{done.stdout}\n{done.stderr}\n{self.logs()}"
+        assert done.returncode == 0, f"on {self.name}: {script}\n{done.stdout}\n{done.stderr}\n{self.logs()[-3000:]}"
         return done.stdout
 
     def command(self, *command: str) -> list[str]:

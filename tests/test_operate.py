@@ -90,7 +90,7 @@ def _await_units(block: Block, hosts: PageHosts) -> None:
 def _await(host: PageHost, is_so: Callable[[PageHost], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so(host):
-        assert time.monotonic() < deadline, host.logs()
+        assert time.monotonic() < deadline, host.logs()[-3000:]
         time.sleep(0.1)
 
 
@@ -219,6 +219,17 @@ def test_the_secrets_of_hosts_are_those_that_the_page_says(operated: Operated) -
         "service2": {"service.pem", "service-key.pem"},
         "worker1": {"worker.pem", "worker-key.pem"},
     }
+
+
+def test_keys_are_read_by_the_users_of_the_units_and_by_nobody_else(operated: Operated) -> None:
+    for name in ("service1", "service2", "worker1"):
+        root = operated.hosts[name].root
+        if not (root / "etc/group").exists():
+            pytest.skip("systemd makes no users here")
+        [group] = re.findall(r"^tilewright:[^:]*:(\d+):", (root / "etc/group").read_text(), flags=re.MULTILINE)
+        for file in [*(root / "etc/tilewright").glob("*.env"), *(root / "etc/tilewright/tls").iterdir()]:
+            status = file.stat()
+            assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, int(group), 0o640)
 
 
 def test_the_table_has_every_variable_of_the_code_with_its_default() -> None:

@@ -24,6 +24,7 @@ from tilewright_service.readiness import Readiness
 from tilewright_service.request_ids import RequestIds
 from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules, web
 from tilewright_service.settings import Settings
+from tilewright_service.short_way import ShortWay
 from tilewright_service.store.database import Database
 from tilewright_service.turns import Turns
 
@@ -88,6 +89,9 @@ def _add_state(
 def _add_middleware(app: FastAPI, settings: Settings, database: Database | None) -> None:
     """The last one added is the first one to see a request: who calls is known before its body is read."""
     metrics = app.state.metrics
+    served = None if database is None else database.served()
+    if served is not None:
+        app.add_middleware(ShortWay, served=served)
     app.add_middleware(BodyLimit)
     app.add_middleware(Admission, per_address=settings.max_requests_per_address, metrics=metrics)
     app.add_middleware(Failures)

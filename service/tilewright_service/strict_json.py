@@ -61,7 +61,7 @@ class StrictRoute(APIRoute):
         async def handle_strictly(request: Request) -> Response:
             if b"%00" in request.scope["query_string"] or "\0" in request.scope["path"]:
                 raise InvalidRequest(NO_NUL)
-            if has_body and not _is_json(request.headers.get("content-type", "")):
+            if has_body and not is_json(request.headers.get("content-type", "")):
                 raise HTTPException(415, "the body has to be application/json")
             strict = StrictRequest(request.scope, request.receive)
             if has_body:
@@ -108,5 +108,5 @@ def _reason(message: str) -> str:
     return reason.replace("EOF while parsing", "it ends within")
 
 
-def _is_json(content_type: str) -> bool:
+def is_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == "application/json"

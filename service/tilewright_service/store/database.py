@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from tilewright_service.store.backends import backend_of
+from tilewright_service.store.served import Served
 
 Answer = TypeVar("Answer")
 
@@ -61,6 +62,10 @@ class Database:
     def _look_up(self, question: Callable[[Session], Answer]) -> Answer:
         with Session(self._backend.local) as session:
             return question(session)
+
+    def served(self) -> Served | None:
+        """For one thread, where the database is a file of this machine."""
+        return self._backend.served()
 
     def hold(self) -> None:
         """For this service alone, where the database can have one only. Raises CannotStart."""

@@ -6,6 +6,8 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
+from tilewright_service.store.served import Served
+
 BUSY_SECONDS = 2
 """For a connection, or for what another process or transaction has locked: well under the lease of an attempt."""
 
@@ -24,6 +26,9 @@ class Backend(Protocol):
 
     def be_patient(self, session: Session) -> None:
         """Lift the limits on the time of this transaction."""
+
+    def served(self) -> Served | None:
+        """Where it is local."""
 
     def hold(self) -> None:
         """Raises CannotStart where the database can have one service only, and has it."""

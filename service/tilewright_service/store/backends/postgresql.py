@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from tilewright_service.store.backends.backend import BUSY_SECONDS
+from tilewright_service.store.served import Served
 
 WRITERS = 8
 READERS = 8
@@ -56,6 +57,10 @@ class PostgreSQL:
     def be_patient(self, session: Session) -> None:
         for name in LIMITS:
             session.execute(text(f"SET LOCAL {name} = 0"))
+
+    def served(self) -> Served | None:
+        """A server elsewhere is asked from threads."""
+        return None
 
     def hold(self) -> None:
         """Several services may share it."""

@@ -20,6 +20,7 @@ from tilewright_service.store.backends.backend import BUSY_SECONDS
 from tilewright_service.store.backends.sequences import last_ids, raise_last_ids
 from tilewright_service.store.backends.sqlite_copy import copy_file
 from tilewright_service.store.backends.sqlite_file import HeldFile
+from tilewright_service.store.served import Served
 
 READERS = 8
 WAL_BYTES = 64 * 2**20
@@ -40,10 +41,18 @@ class SQLite:
         self.writer = _writer(self.path)
         self.reader = _reader(self.path, READERS)
         self.local = _reader(self.path, 1)
+        self._served: list[sqlite3.Connection] = []
         self._held: HeldFile | None = None
 
     def be_patient(self, session: Session) -> None:
         """Its limit is on locks, which a reader does not wait for."""
+
+    def served(self) -> Served:
+        """On a connection of its own, which never waits for another."""
+        connection = sqlite3.connect(read_only_uri(self.path), uri=True, check_same_thread=False)
+        _prepare_reader(connection, None)
+        self._served.append(connection)
+        return Served(connection)
 
     def hold(self) -> None:
         self._held = HeldFile(self.path)
@@ -90,6 +99,8 @@ class SQLite:
         return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
+        for connection in self._served:
+            connection.close()
         for engine in (self.reader, self.local, self.writer):
             engine.dispose()
         if self._held is not None:
