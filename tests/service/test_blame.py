@@ -8,7 +8,7 @@ import pytest
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Cause, Failed, Finished, RecordBatch, WorkloadFailure, WorkloadOutcome
 from tilewright.errors import InvalidRequest, StaleAttempt
-from tilewright_service.store.ailing import STRIKES, note_fit_host, set_aside_hosts
+from tilewright_service.store.ailing import STRIKES, note_fit_host, put_on_probation, set_aside_hosts
 from tilewright_service.store.blame import MAX_INTERRUPTIONS, MAX_TRIES
 
 from .in_thread import WORKER, ServiceInThread
@@ -147,6 +147,37 @@ def test_a_cause_of_the_host_costs_the_workload_no_try(service: ServiceInThread)
         forgive(service)
     job = service.job(job_id)
     assert (job["state"], job["workloads"][0]["tries"]) == ("queued", 0)
+
+
+def test_a_host_that_was_found_well_is_set_aside_at_its_next_failure_and_for_longer(service: ServiceInThread) -> None:
+    for height in range(8, 8 + STRIKES):
+        submit(service, height, priority=height)
+        service.lose(service.begin_attempt(START))
+    with service.database.writing() as session:
+        put_on_probation(session, WORKER.hostname)
+    assert ailing(service) == []
+    service.lose(service.begin_attempt(START))
+    with service.database.reading() as session:
+        assert set_aside_hosts(session)[WORKER.hostname].probes == 1
+
+
+def test_a_host_at_which_attempts_die_after_a_record_is_set_aside_too(service: ServiceInThread) -> None:
+    for height in range(8, 8 + STRIKES):
+        job_id = submit(service, height, priority=height)
+        attempt = service.begin_attempt(START)
+        workload_id = service.job(job_id)["workloads"][0]["workload_id"]
+        attempt.send_records(RecordBatch(records=[invented_record(job_id, 1, workload_id, 1)]))
+        service.lose(attempt)
+    assert ailing(service) == [WORKER.hostname]
+
+
+def test_attempts_that_die_before_they_take_a_workload_do_not_go_on_for_ever(service: ServiceInThread) -> None:
+    job_id = submit(service, 8)
+    for _ in range(MAX_INTERRUPTIONS):
+        assert service.job(job_id)["state"] == "queued"
+        service.lose(service.begin_attempt(), "it cannot even begin")
+    job = service.job(job_id)
+    assert (job["state"], "it cannot even begin" in job["reason"]) == ("failed", True)
 
 
 def test_an_attempt_is_one_process(service: ServiceInThread) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from tilewright.contract.workers import Worker, WorkerState
 from tilewright_service.dispatch.engine import Engine, Probe
-from tilewright_service.store.ailing import Ailment, note_failed_probe, note_fit_host
+from tilewright_service.store.ailing import Ailment, note_failed_probe, put_on_probation
 from tilewright_service.store.database import Database
 
 FIRST_SECONDS = 5.0
@@ -58,7 +58,7 @@ class Probing:
     def _take(self, hostname: str, ailment: str | None) -> None:
         with self._database.writing() as session:
             if ailment is None:
-                note_fit_host(session, hostname)
+                put_on_probation(session, hostname)
             else:
                 note_failed_probe(session, hostname, ailment)
         log.info("host_probed", hostname=hostname, ailment=ailment)

@@ -19,7 +19,7 @@ class Ailment(NamedTuple):
     reason: str
     since: datetime
     probes: int
-    """That failed so far."""
+    """Since it last tuned something."""
 
 
 def set_aside_hosts(session: Session) -> dict[str, Ailment]:
@@ -56,8 +56,19 @@ def note_failed_probe(session: Session, hostname: str, ailment: str) -> None:
         session.flush()
 
 
+def put_on_probation(session: Session, hostname: str) -> None:
+    """A probe found it well. The next failure sets it aside again, for longer; what it tunes makes it well."""
+    row = session.get(AilingHostRow, hostname)
+    if row is not None:
+        row.set_aside_at = None
+        row.strikes = STRIKES - 1
+        row.last_workload_id = None
+        row.probes += 1
+        session.flush()
+
+
 def note_fit_host(session: Session, hostname: str) -> None:
-    """It has tuned something, or a probe found it well."""
+    """It has tuned something."""
     row = session.get(AilingHostRow, hostname)
     if row is not None:
         session.delete(row)

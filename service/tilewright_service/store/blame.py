@@ -7,6 +7,7 @@ from tilewright.contract.attempts import Cause
 from tilewright.contract.events import WorkloadFailedEvent
 from tilewright.contract.jobs import WorkloadState
 from tilewright_service.store.ailing import set_host_aside, strike_host
+from tilewright_service.store.demand import is_queued
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow
 
@@ -23,7 +24,8 @@ def give_back(session: Session, job: JobRow, attempt: AttemptRow, cause: Cause, 
     if row is not None:
         blame_workload(session, job, attempt, row, cause, reason)
     elif cause is Cause.WORKLOAD:
-        strike_host(session, attempt.hostname, None, reason)  # it had none yet
+        strike_host(session, attempt.hostname, None, reason)
+        _interrupt_next(session, job, reason)
     if cause is Cause.HOST:
         set_host_aside(session, attempt.hostname, reason)
 
@@ -38,15 +40,25 @@ def blame_workload(
         row.tries = row.interruptions = 0
     elif cause is Cause.WORKLOAD:
         row.tries += 1
-        strike_host(session, attempt.hostname, row.workload_id, reason)
     elif cause is Cause.MOMENT:
         row.interruptions += 1
+    if cause is Cause.WORKLOAD:
+        strike_host(session, attempt.hostname, row.workload_id, reason)
     if cause is not Cause.MOMENT:
         row.failed_on = attempt.hostname
     row.reason = reason.replace("\0", "") or None
     row.state = WorkloadState.QUEUED
-    if row.tries >= MAX_TRIES or row.interruptions >= MAX_INTERRUPTIONS:
-        _give_up(session, job, row)
+    _give_up_at_last(session, job, row)
+
+
+def _interrupt_next(session: Session, job: JobRow, reason: str) -> None:
+    """An attempt that had no workload yet would have taken this one: so it is not launched for ever in vain."""
+    question = select(JobWorkloadRow).where(is_queued(job.id)).order_by(JobWorkloadRow.position).limit(1)
+    row = session.scalar(question)
+    if row is not None:
+        row.interruptions += 1
+        row.reason = reason
+        _give_up_at_last(session, job, row)
 
 
 def held_workload(session: Session, attempt: AttemptRow) -> JobWorkloadRow | None:
@@ -60,7 +72,9 @@ def held_workload(session: Session, attempt: AttemptRow) -> JobWorkloadRow | Non
     )
 
 
-def _give_up(session: Session, job: JobRow, row: JobWorkloadRow) -> None:
+def _give_up_at_last(session: Session, job: JobRow, row: JobWorkloadRow) -> None:
+    if row.tries < MAX_TRIES and row.interruptions < MAX_INTERRUPTIONS:
+        return
     count = max(row.tries, row.interruptions)
     row.state = WorkloadState.FAILED
     row.reason = f"the last {count} attempts brought no new record; the last one: {row.reason}"

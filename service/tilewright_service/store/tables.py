@@ -265,7 +265,7 @@ class AilingHostRow(Table):
     reason: Mapped[str] = mapped_column(Text)
     set_aside_at: Mapped[datetime | None] = mapped_column(Instant)
     probes: Mapped[int] = mapped_column(default=0)
-    """That failed since."""
+    """Since it last tuned something."""
 
 
 class DatabaseRow(Table):
