@@ -17,12 +17,13 @@ demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ON
 	$(BIN)/tilewright demo
 
 test: check ## Everything that has to pass: check, then all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone'
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone and not soak'
+	$(BIN)/pytest -m 'alone and not soak'
 
 soak: $(INSTALLED) ## What takes too long for every change: random workloads, kills, faults of whole clusters, load; hours
 	$(BIN)/pytest --numprocesses 2 --hypothesis-profile soak tests/kernels/test_exactness.py tests/client/test_workload.py
 	$(BIN)/pytest --hypothesis-profile soak tests/service/test_queue_machine.py
+	$(BIN)/pytest -m soak
 	$(BIN)/python -m tests.system.kills
 	$(BIN)/python -m tests.cluster
 	$(BIN)/python -m bench.load

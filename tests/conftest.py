@@ -11,6 +11,18 @@ SOAK = "soak"
 settings.register_profile(SOAK, max_examples=5000, deadline=None)
 
 
+ON_BOTH_ALWAYS = ("attempts", "blame", "databases", "events", "jobs", "owners", "queue", "queue_machine", "schema")
+"""Modules of the service that meet PostgreSQL in `make test`, because they write or lock; the others in `make soak`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        is_essential = item.path.stem.removeprefix("test_") in ON_BOTH_ALWAYS
+        if "postgresql" in parameters.values() and not is_essential:
+            item.add_marker(pytest.mark.soak)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_cache_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
