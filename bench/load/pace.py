@@ -17,8 +17,8 @@ class Tally:
     statuses: Counter[int | str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     """Of 2xx, from when the request was due."""
-    lateness: list[float] = field(default_factory=list)
-    """Of the generator itself, where a connection was free."""
+    seconds: float = 0.0
+    """From the first request to the last answer."""
 
     def quantile(self, share: float) -> float:
         ordered = sorted(self.latencies)
@@ -27,6 +27,10 @@ class Tally:
     @property
     def good(self) -> int:
         return len(self.latencies)
+
+    @property
+    def good_a_second(self) -> float:
+        return self.good / self.seconds
 
     @property
     def refused(self) -> int:
@@ -52,16 +56,17 @@ async def keep_pace(connections: Sequence[Connection], ask: Ask, a_second: float
             due = began + number / a_second
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
-            tally.lateness.append(time.perf_counter() - due)
             await _note(tally, ask(connection, number), due)
 
     await asyncio.gather(*(work(each) for each in connections))
+    tally.seconds = time.perf_counter() - began
     return tally
 
 
 async def as_fast_as_it_goes(connections: Sequence[Connection], ask: Ask, seconds: float) -> Tally:
     """Each connection asks again as soon as it has its answer."""
-    tally, deadline = Tally(), time.perf_counter() + seconds
+    tally, began = Tally(), time.perf_counter()
+    deadline = began + seconds
     numbers = iter(range(10**9))
 
     async def work(connection: Connection) -> None:
@@ -69,6 +74,7 @@ async def as_fast_as_it_goes(connections: Sequence[Connection], ask: Ask, second
             await _note(tally, ask(connection, next(numbers)), now)
 
     await asyncio.gather(*(work(each) for each in connections))
+    tally.seconds = time.perf_counter() - began
     return tally
 
 

@@ -63,7 +63,9 @@ class Stage:
         self.counts[kind] = self.counts.get(kind, 0) + tally.good
         self.require(not tally.broken, f"{kind}: {tally.broken}")
 
-    def usage(self, usage: Usage) -> None:
+    def usage(self, usage: Usage, requests: int) -> None:
+        """The service's time on a core for a request counts on a busy machine, too."""
+        self.figure("a request takes", usage.service_seconds / max(requests, 1) * 1000, "ms of a core")
         self.figure("service", usage.service_cores, "cores")
         self.figure("generator", usage.own_cores, "cores")
         self.figure("resident", max(usage.megabytes), "MB")

@@ -36,7 +36,7 @@ async def stranger(stage: Stage, seconds: float = 15.0) -> None:
     stage.latencies("submits before", before)
     stage.latencies("submits beside", beside, p99_at_most=max(FACTOR * before.quantile(0.99) * 1000, FLOOR_MS))
     stage.require(beside.refused == 0, f"{beside.refused} submits of people with a token were refused")
-    stage.usage(usage)
+    stage.usage(usage, beside.good)
 
 
 async def _beside(url: str, headers: dict[str, str], seconds: float) -> Tally:

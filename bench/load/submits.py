@@ -23,8 +23,8 @@ async def hundred_submits(stage: Stage, seconds: float = 30.0) -> None:
             connections = await _open(opened, service.url, CONNECTIONS)
             tally = await keep_pace(connections, submit_one, 100, seconds)
         stage.latencies("submits", tally)
-        stage.figure("submits a second", tally.good / seconds, "", at_least=99)
-        stage.usage(usage)
+        stage.figure("submits a second", tally.good_a_second, "", at_least=99)
+        stage.usage(usage, tally.good)
         stage.require(tally.refused == 0, f"{tally.refused} submits were refused")
 
 
@@ -34,7 +34,7 @@ async def five_times_too_many(stage: Stage, seconds: float = 20.0) -> None:
         async with AsyncExitStack() as opened:
             few = await _open(opened, service.url, CONNECTIONS)
             before = await keep_pace(few, _numbered(100_000), 20, 5)
-            capacity = (await as_fast_as_it_goes(few, _numbered(110_000), 5)).good / 5
+            capacity = (await as_fast_as_it_goes(few, _numbered(110_000), 5)).good_a_second
             many = await _open(opened, service.url, MANY)
             watching = asyncio.create_task(_watch_health(service.url))
             tally = await keep_pace(many, _numbered(0), capacity * TIMES, seconds)
@@ -46,7 +46,7 @@ async def five_times_too_many(stage: Stage, seconds: float = 20.0) -> None:
             after = await keep_pace(few, _numbered(200_000), 20, 5)
         stage.figure("capacity", capacity, "submits/s")
         stage.figure("offered", capacity * TIMES, "submits/s")
-        stage.figure("taken", tally.good / seconds, "submits/s")
+        stage.figure("taken", tally.good_a_second, "submits/s")
         stage.counts["refused"] = tally.refused
         stage.require(not tally.broken, f"answers that are none: {tally.broken}")
         stage.figure("health p99", health.quantile(0.99) * 1000, "ms", at_most=50)

@@ -29,6 +29,7 @@ class Usage:
         self._sampling.cancel()
         elapsed = time.monotonic() - self._began
         service, own = (after - before for before, after in zip(self._cpu, self._seconds(), strict=True))
+        self.service_seconds = service
         self.service_cores, self.own_cores = service / elapsed, own / elapsed
 
     @property

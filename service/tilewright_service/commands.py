@@ -56,7 +56,7 @@ def serve(
     has to bring; TILEWRIGHT_PUBLIC_URL, where workers on other machines reach this service;
     TILEWRIGHT_LEASE_SECONDS (10), how long an attempt may be silent; TILEWRIGHT_STALL_SECONDS (600) and
     TILEWRIGHT_WORKLOAD_SECONDS (86400), how long it may take; and TILEWRIGHT_KEEP_..., what is deleted when
-    (`tilewright admin prune --help`).
+    (`tilewright admin prune --help`). docs/how-to/operate.md has a table of all, and how to run it for a team.
 
     For --engine tls://... Dask's
     DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__CLIENT__CERT and ..__CLIENT__KEY name the certificates.

@@ -7,10 +7,9 @@ from typing import get_args
 
 from . import scenarios  # noqa: F401  (they enter themselves)
 from .cluster import Kind
-from .postgres import binaries
 from .report import write_report
 from .results import RESULTS, Run
-from .stage import SCRIPTS, Script
+from .stage import SCRIPTS
 
 
 def main() -> int:
@@ -21,7 +20,7 @@ def main() -> int:
         return 0
     bad = 0
     for script in [SCRIPTS[name] for name in options.scenario or SCRIPTS]:
-        for database in _databases(script, options.database):
+        for database in (each for each in script.databases if each in options.database):
             for number in range(options.times or script.times):
                 run = script.run(database, options.seed + number, options.keep)
                 if run is None:
@@ -44,14 +43,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--keep", type=Path, help="leave the files of a single run in this folder, which is made")
     return parser.parse_args()
-
-
-def _databases(script: Script, wanted: list[Kind]) -> list[Kind]:
-    found = [each for each in script.databases if each in wanted]
-    if "postgresql" in found and binaries() is None:
-        print(f"{script.name}: SKIPPED on postgresql, which is not installed here", file=sys.stderr)
-        found.remove("postgresql")
-    return found
 
 
 def _line(run: Run) -> str:

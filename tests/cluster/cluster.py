@@ -62,8 +62,7 @@ class Cluster:
         self.machines = [self._machine(folder / f"host-{number}") for number in range(plan.workers)]
         self.postgres = Postgres(free_port()) if plan.database == "postgresql" else None
         if self.postgres is not None:
-            self._opened.callback(self.postgres.close)
-            self.postgres.start()
+            self._opened.callback(self._end_postgres)
             self.database_link = Link((LOOPBACK, self.postgres.port), seed=seed)
             self._opened.callback(self.database_link.close)
         scheduler_port = free_port()
@@ -104,7 +103,7 @@ class Cluster:
         for each in reversed(self.everything):
             each.thaw()
         self._opened.close()
-        for each in self.everything:
+        for each in [*self.services, *self.workers, self.scheduler]:
             each.kill_all()
         time.sleep(0.5)
         left = list(self._processes())
@@ -124,6 +123,13 @@ class Cluster:
         """The processes of attempts, of one machine or of all; also those that only stand by."""
         folder = str(self.folder if host is None else self.folder / host)
         return [each for each in self._processes() if STAND_IN in each.cmdline() and _lives_in(each, folder)]
+
+    def _end_postgres(self) -> None:
+        assert self.postgres is not None
+        if self.postgres.is_running:
+            self.postgres.thaw()
+            self.postgres.stop()
+        shutil.rmtree(self.postgres.folder, ignore_errors=True)
 
     def _machine(self, folder: Path) -> Machine:
         if self.network is None:
@@ -151,7 +157,7 @@ class Cluster:
         if self.plan.engine == "external":
             settings["TILEWRIGHT_ENGINE"] = f"tcp://{self.address}:{self.scheduler_link.port}"
         if self.postgres is not None:
-            settings["TILEWRIGHT_DATABASE"] = self.postgres.url(self.database_link.port)
+            settings["TILEWRIGHT_DATABASE"] = self.postgres.url(port=self.database_link.port)
         return Service(f"service-{number}", machine, **settings)
 
     def _worker(self, machine: Machine) -> Worker:

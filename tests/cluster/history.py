@@ -1,8 +1,8 @@
 """Whether a history may happen: what was acknowledged, measured and seen, against what is stored in the end.
 
 Each check gives sentences about what must not be; an empty list is a good history. The observations are those of
-`observer.py` (kinds `submitted`, `cancel`, `state`, `event`) and of `stand_in.py` (`assigned`, `record`, `published`,
-`outcome`, `measure`, `measured`).
+`observer.py` (kinds `submitted`, `cancel`, `state`), of whoever plays (`outage`) and of `stand_in.py` (`started`,
+`assigned`, `record`, `published`, `outcome`, `measured`).
 """
 
 from collections import Counter, defaultdict
@@ -171,14 +171,15 @@ class History:
         return [] if slow <= CANCEL_SECONDS else [f"the slowest cancel took {slow:.1f} s"]
 
     def cancel_seconds(self) -> dict[int, float]:
-        """From the answer to the end, of each job that was cancelled."""
+        """From the answer to the end, of each job that was cancelled; without the time in which nobody was there."""
         asked: dict[int, float] = {}
         took: dict[int, float] = {}
+        outages = [(seen.began, seen.at) for seen in self._of("outage")]
         for seen in self.seen:
             if seen.kind == "cancel":
                 asked.setdefault(seen.job, seen.at)
             if seen.kind == "state" and seen.state in FINAL and seen.job in asked:
-                took.setdefault(seen.job, seen.at - asked[seen.job])
+                took.setdefault(seen.job, _seconds_without(outages, asked[seen.job], seen.at))
         return took
 
     def _is_silent(self, job_id: int, state: str, reason: str | None) -> bool:
@@ -194,6 +195,11 @@ class History:
 
 def _who(seen: Observation) -> str:
     return f"attempt {seen.attempt} of job {seen.job}"
+
+
+def _seconds_without(outages: Sequence[tuple[float, float]], began: float, ended: float) -> float:
+    away = sum(max(0.0, min(ended, until) - max(began, since)) for since, until in outages)
+    return ended - began - away
 
 
 def _repeated(items: Iterable[tuple]) -> list[tuple]:

@@ -98,6 +98,11 @@ def test_an_older_attempt_may_be_heard_until_the_newer_one_has_its_answer() -> N
     assert History(sorted([*GOOD, late], key=lambda each: each.at), END).divided_authority() == []
 
 
+def test_a_cancel_may_take_as_long_as_nobody_was_there() -> None:
+    away = [seen(0, "cancel"), seen(5, "outage", began=1), seen(8, "state", state="finished", reason=None)]
+    assert History(away, END).cancel_seconds() == {1: 4}
+
+
 def test_measurements_one_after_the_other_share_a_core() -> None:
     after = seen(3.5, "measured", attempt=1, cores=[0], began=3.0, workload=WORKLOAD)
     assert History([*GOOD, after], END).shared_cores() == []

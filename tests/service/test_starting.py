@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -57,8 +58,12 @@ def test_an_empty_token_is_refused_as_nobody_could_enter() -> None:
         Settings(token=SecretStr(" "))
 
 
-def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path) -> None:
-    assert "no scheduler answers at tcp://127.0.0.1:1" in refusal(tmp_path, TILEWRIGHT_ENGINE="tcp://127.0.0.1:1")
+def test_a_scheduler_that_does_not_answer_is_waited_for_and_said(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path, TILEWRIGHT_ENGINE="tcp://127.0.0.1:1") as service:
+        answer = httpx2.get(f"{service.url}/readyz")
+        assert answer.status_code == 503
+        assert [each["part"] for each in answer.json()["parts"]] == ["engine"]
+        assert "the scheduler at tcp://127.0.0.1:1 is away" in answer.json()["parts"][0]["reason"]
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

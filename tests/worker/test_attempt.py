@@ -118,7 +118,8 @@ def test_what_fails_with_one_workload_ends_that_one_and_the_attempt_goes_on(
     client = FirstFails(error)
     assert run_attempt(client, this_host(), tmp_path) == Finished()
     [failure] = client.failures
-    assert (failure.workload_id, failure.cause, failure.reason) == (DENSE.id, Cause.WORKLOAD, reason)
+    assert (failure.workload_id, failure.cause) == (DENSE.id, Cause.WORKLOAD)
+    assert failure.reason == f"{reason} (errors.log on {this_host().hostname} has its traceback)"
     assert [each.workload_id for each in client.outcomes] == [GROUPED.id]
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -33,8 +34,12 @@ def make_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeS
 
 
 def stand_ins() -> set[int]:
-    children = psutil.Process().children()
-    return {each.pid for each in children if "tests.engine.stand_in" in each.cmdline()}
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
+            if "tests.engine.stand_in" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def launches(folder: Path) -> list[int]:
@@ -102,3 +107,17 @@ def test_an_attempt_for_more_cores_than_there_are_is_not_begun(make_slot: MakeSl
     assert "256 cores are asked for; this worker has" in str(end_of(slot, key(1)).reason)
     time.sleep(0.1)
     assert launches(tmp_path) == []
+
+
+def test_an_attempt_knows_whom_to_believe_and_no_secret(make_slot: MakeSlot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/ssl/company.pem")
+    monkeypatch.setenv("TILEWRIGHT_TOKEN", "a-token-of-people")
+    make_slot()
+    told = wait_for(lambda: [each for each in environments() if each.get("SSL_CERT_FILE") == "/etc/ssl/company.pem"])
+    assert not any("TILEWRIGHT_TOKEN" in each for each in told)
+
+
+def environments() -> Iterator[dict[str, str]]:
+    for pid in stand_ins():
+        with suppress(psutil.Error):  # it has just ended
+            yield psutil.Process(pid).environ()

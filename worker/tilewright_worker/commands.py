@@ -27,7 +27,9 @@ def worker(
     """Let this machine measure for a service elsewhere. Ctrl-C ends it with 130, SIGTERM with 0.
 
     What runs then is given 10 s to take leave; a second signal ends it at once. While the scheduler is away, what runs
-    goes on, and the worker waits. For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and
+    goes on, and the worker waits. It measures on the cores that it may use: give it some with taskset or systemd.
+    TILEWRIGHT_LOGS_DIR (tuning_logs) gets a folder for each job, TILEWRIGHT_LOCKS_DIR the locks of the cores, which all
+    workers of a machine share. For tls:// Dask's DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__WORKER__CERT and
     ..__WORKER__KEY name the certificates; `tilewright admin certificates DIR` makes them.
     """
     end_on_signals()

@@ -19,13 +19,22 @@ from pydantic import ValidationError
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptKey, ProbeReport
 from tilewright_service.dispatch.engine import EngineView, Member
-from tilewright_service.dispatch.known_worker import KnownWorker, Undelivered, UnexpectedWords, ask, reason_of
+from tilewright_service.dispatch.known_worker import (
+    ANSWER_SECONDS,
+    TRIES,
+    KnownWorker,
+    Undelivered,
+    UnexpectedWords,
+    ask,
+    reason_of,
+)
 from tilewright_service.dispatch.meeting_point import MeetingPoint
 
 ADDRESS = "tilewright"
 """Under this key a scheduler passes on where a worker itself is asked."""
 ROUND_SECONDS = 1.0
 LOOK_SECONDS = 2.0
+LAUNCH_SECONDS = 1.5
 CONNECT_SECONDS = 1.5
 """Dask tries again so long where nobody listens."""
 GONE_SECONDS = 15.0
@@ -158,7 +167,8 @@ class DaskEngine:
     async def _launch(self, name: str, order: LaunchOrder) -> None:
         key = AttemptKey(job_id=order.job_id, attempt=order.attempt)
         try:
-            await self._tell_once("tilewright_launch", name, key, {"order": order.model_dump_json()})
+            # Once, and not for long: there may be another worker for it.
+            await self._tell_once("tilewright_launch", name, key, {"order": order.model_dump_json()}, LAUNCH_SECONDS, 1)
         except Undelivered as error:
             worker = self._find(name)
             if worker is not None:
@@ -168,14 +178,22 @@ class DaskEngine:
         with suppress(Undelivered):  # who asked sees that it still runs, and asks again
             await self._tell_once("tilewright_kill", name, key, {"key": key.model_dump_json()})
 
-    async def _tell_once(self, operation: str, name: str, key: AttemptKey, arguments: dict[str, str]) -> None:
+    async def _tell_once(
+        self,
+        operation: str,
+        name: str,
+        key: AttemptKey,
+        arguments: dict[str, str],
+        seconds: float = ANSWER_SECONDS,
+        tries: int = TRIES,
+    ) -> None:
         """Unless it is just being told; nor is a worker that has left. Raises Undelivered."""
         worker, telling = self._find(name), (operation, name, key)
         if worker is None or telling in self._telling:
             return
         self._telling.add(telling)
         try:
-            await worker.tell(operation, arguments)
+            await worker.tell(operation, arguments, seconds, tries)
         finally:
             self._telling.discard(telling)
 

@@ -72,9 +72,11 @@ class KnownWorker:
             self._undelivered.pop(next(iter(self._undelivered)))
         self._on_change()
 
-    async def tell(self, operation: str, arguments: dict[str, str], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """Tried a few times. Raises Undelivered."""
-        for last in (False,) * (TRIES - 1) + (True,):
+    async def tell(
+        self, operation: str, arguments: dict[str, str], seconds: float = ANSWER_SECONDS, tries: int = TRIES
+    ) -> dict[str, Any]:
+        """Raises Undelivered."""
+        for last in (False,) * (tries - 1) + (True,):
             try:
                 return await ask(self._pool, self.address, operation, seconds, arguments)
             except (OSError, TimeoutError, UnexpectedWords) as error:

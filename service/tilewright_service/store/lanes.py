@@ -39,6 +39,11 @@ class Lane(NamedTuple):
     host_class: str
     first_job: int
 
+    @property
+    def place(self) -> tuple[int, str, int, str, str]:
+        """What its jobs have in common."""
+        return self.priority, self.submitter, self.threads, self.target, self.host_class
+
     def fits(self, worker: WorkerFacts) -> bool:
         return (
             self.threads <= worker.cores
@@ -53,7 +58,7 @@ def lanes(session: Session) -> Iterator[Lane]:
     while (row := session.execute(question).first()) is not None:
         lane = Lane(*row)
         yield lane
-        question = _heads().where(tuple_(*_lane_columns()) > tuple_(*lane[:-1]))
+        question = _heads().where(tuple_(*_lane_columns()) > tuple_(*lane.place))
 
 
 def lane_of(job: JobRow) -> Lane:
@@ -64,7 +69,7 @@ def lane_of(job: JobRow) -> Lane:
 def waits_in(lane: Lane) -> ColumnElement[bool]:
     """Whether a job waits in this line."""
     return and_(
-        JobRow.wants_worker, *(column == value for column, value in zip(_lane_columns(), lane[:-1], strict=True))
+        JobRow.wants_worker, *(column == value for column, value in zip(_lane_columns(), lane.place, strict=True))
     )
 
 

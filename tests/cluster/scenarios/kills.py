@@ -27,30 +27,30 @@ def kill_attempts(stage: Stage) -> None:
 
 @scenario(times=10, databases=BOTH)
 def kill_workers(stage: Stage) -> None:
-    _kill(stage, lambda stage, cluster: _strike(stage, stage.random.choice(cluster.workers)))
+    _kill(stage, lambda stage, cluster: _strike(stage, cluster, stage.random.choice(cluster.workers)))
 
 
 @scenario(times=10, databases=BOTH)
 def kill_scheduler(stage: Stage) -> None:
-    _kill(stage, lambda stage, cluster: _strike(stage, cluster.scheduler))
+    _kill(stage, lambda stage, cluster: _strike(stage, cluster, cluster.scheduler))
 
 
 @scenario(times=10, databases=BOTH)
 def kill_service(stage: Stage) -> None:
-    _kill(stage, lambda stage, cluster: _strike(stage, cluster.services[0]))
+    _kill(stage, lambda stage, cluster: _strike(stage, cluster, cluster.services[0]))
 
 
 @scenario(times=10, databases=BOTH)
 def kill_service_embedded(stage: Stage) -> None:
     """With the engine that it brings along."""
-    _kill(stage, lambda stage, cluster: _strike(stage, cluster.services[0]), engine="embedded", workers=0)
+    _kill(stage, lambda stage, cluster: _strike(stage, cluster, cluster.services[0]), engine="embedded", workers=0)
 
 
 @scenario(times=10, databases=("postgresql",))
 def kill_database(stage: Stage) -> None:
     def strike(stage: Stage, cluster: Cluster) -> bool:
         assert cluster.postgres is not None
-        return _strike(stage, cluster.postgres)
+        return _strike(stage, cluster, cluster.postgres)
 
     _kill(stage, strike)
 
@@ -58,7 +58,7 @@ def kill_database(stage: Stage) -> None:
 @scenario(times=10, databases=BOTH)
 def kill_anything(stage: Stage) -> None:
     """Whatever it is, and sometimes the next before this one is back."""
-    _kill(stage, lambda stage, cluster: _strike(stage, stage.random.choice(cluster.everything)))
+    _kill(stage, lambda stage, cluster: _strike(stage, cluster, stage.random.choice(cluster.everything)))
 
 
 def _kill(stage: Stage, strike: Callable[[Stage, Cluster], bool], **parts: object) -> None:
@@ -87,10 +87,12 @@ def _strike_attempt(stage: Stage, cluster: Cluster) -> bool:
     return True
 
 
-def _strike(stage: Stage, victim: Faults) -> bool:
+def _strike(stage: Stage, cluster: Cluster, victim: Faults) -> bool:
     """It comes back a moment later, as whoever runs it sees to."""
     assert isinstance(victim, Member | Postgres)
+    began = time.monotonic()
     victim.kill()
     time.sleep(stage.random.uniform(0, 2))
     victim.start()
+    cluster.notebook.note("outage", began=began)
     return True
