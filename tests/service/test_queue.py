@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Finished, WorkloadOutcome
@@ -14,8 +14,8 @@ from tilewright.contract.workers import Worker, WorkerState
 from tilewright_service.store import assignment
 from tilewright_service.store.assignment import TURN_SECONDS
 from tilewright_service.store.instant import now
-from tilewright_service.store.lanes import WorkerFacts
-from tilewright_service.store.tables import AttemptRow
+from tilewright_service.store.lanes import NEXT_HEAD, WorkerFacts, lanes
+from tilewright_service.store.tables import LANE, AttemptRow
 from tilewright_service.store.waiting import Capacity
 
 from .in_thread import WORKER, ServiceInThread, key_of
@@ -171,3 +171,35 @@ def test_what_another_job_is_at_comes_last(service: ServiceInThread) -> None:
     service.begin_attempt(START, named("a"))
     ask(service, 9, 10, trials=11)
     assert service.begin_attempt(START, named("b")).next().workload.workload.height == 10  # type: ignore[union-attr]
+
+
+def test_every_line_is_found_once_and_with_the_first_of_it(service: ServiceInThread) -> None:
+    """Of jobs that differ in one thing, in another, or in none."""
+    asked: list[tuple[int, str, int, str, str | None]] = [
+        (priority, user, threads, target, host_class)
+        for priority in (-1, 0, 2)
+        for user in ("", "ann", "bob")
+        for threads, target, host_class in ((1, "auto", None), (1, "avx2", "a"), (1, "avx2", "b"), (2, "auto", "a"))
+    ]
+    first: dict[tuple[Any, ...], int] = {}
+    names = ("priority", "threads", "target", "host_class")
+    for height, place in enumerate([*reversed(asked), *asked], start=8):
+        options = dict(zip(names, (place[0], *place[2:]), strict=True))
+        job = ask(service, height, user=place[1], **options)
+        first.setdefault((*place[:4], place[4] or ""), job)
+    with service.database.reading() as session:
+        found = list(lanes(session))
+    assert [(*each.place, each.first_job) for each in found] == [(*place, first[place]) for place in sorted(first)]
+
+
+def test_to_find_who_is_next_costs_the_same_however_many_wait(service: ServiceInThread) -> None:
+    """By the plan of SQLite: one step in the index, with all that is known of the line before."""
+    if not service.database.is_sqlite:
+        return
+    after = dict(zip(LANE, (0, "ann", 1, "auto", ""), strict=True))
+    with service.database.reading() as session:
+        question = NEXT_HEAD.params(after).compile(session.connection(), compile_kwargs={"literal_binds": True})
+        plan = " ".join(str(row) for row in session.execute(text(f"EXPLAIN QUERY PLAN {question}")))
+    for shared in range(len(LANE)):
+        steps = [*(f"{name}=?" for name in LANE[:shared]), f"{LANE[shared]}>?"]
+        assert f"ix_jobs_lane ({' AND '.join(steps)})" in plan

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, union_all
 from sqlalchemy.orm import Session
 
 from tilewright.contract.target import Isa
@@ -54,11 +54,11 @@ class Lane(NamedTuple):
 
 def lanes(session: Session) -> Iterator[Lane]:
     """Every line in which somebody wants a worker."""
-    question = _heads()
-    while (row := session.execute(question).first()) is not None:
+    row = session.execute(FIRST_HEAD).first()
+    while row is not None:
         lane = Lane(*row)
         yield lane
-        question = _heads().where(tuple_(*_lane_columns()) > tuple_(*lane.place))
+        row = session.execute(NEXT_HEAD, dict(zip(LANE, lane.place, strict=True))).first()
 
 
 def lane_of(job: JobRow) -> Lane:
@@ -96,10 +96,28 @@ class Order:
         return -lane.priority, self.workers_of[who], self.turn_of.get(who, 0), lane.first_job
 
 
-def _heads() -> Select[Any]:
-    columns = _lane_columns()
-    return select(*columns, JobRow.id).where(JobRow.wants_worker).order_by(*columns, JobRow.id).limit(1)
-
-
 def _lane_columns() -> list[Any]:
     return [getattr(JobRow, name) for name in LANE]
+
+
+def _head(*conditions: ColumnElement[bool]) -> Select[Any]:
+    columns = _lane_columns()
+    question = select(*columns, JobRow.id).where(JobRow.wants_worker, *conditions)
+    return question.order_by(*columns, JobRow.id).limit(1)
+
+
+def _next_head() -> Select[Any]:
+    """The head of the line that comes after one: the first of those that share with it as much as can be.
+
+    A comparison of tuples would say the same, but SQLite reads through a whole line for it.
+    """
+    columns = _lane_columns()
+    heads = []
+    for shared in range(len(columns)):
+        same = [column == bindparam(column.key) for column in columns[:shared]]
+        heads.append(select(_head(*same, columns[shared] > bindparam(columns[shared].key)).subquery()))
+    found = union_all(*heads).subquery()
+    return select(*found.c).order_by(*found.c).limit(1)
+
+
+FIRST_HEAD, NEXT_HEAD = _head(), _next_head()

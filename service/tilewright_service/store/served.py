@@ -44,7 +44,7 @@ class Served:
         return rows[0][0] if rows else None
 
 
-def _compiled(question: Select[Any]) -> str:
+def _compiled(question: Select[Any, Any] | Select[Any]) -> str:
     return str(question.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 

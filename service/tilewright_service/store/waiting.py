@@ -1,9 +1,10 @@
 """What a job waits for, in words, as it is when somebody asks."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
@@ -62,6 +63,7 @@ class Queue:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lanes = list(lanes(session))
+        self._fronts: dict[Lane, Sequence[int]] = {}
         rows = session.execute(select(AttemptRow.job_id, AttemptRow.started_at).where(AttemptRow.is_open))
         self.running: dict[int, bool] = {}
         """Jobs that have a worker, and whether an attempt of theirs has started."""
@@ -70,17 +72,24 @@ class Queue:
 
     def jobs_before(self, job: JobRow, workers: Sequence[WorkerFacts]) -> int:
         """Of a higher priority, or older: those that want a worker which this one could have, too."""
-        rivals = [lane for lane in self._lanes if not workers or any(lane.fits(worker) for worker in workers)]
         before = 0
-        for lane in rivals:
-            if lane.priority >= job.priority and before < FRONT:
-                before += self._count(lane, job, FRONT - before)
-        return before
+        for lane in self._lanes:
+            if before < FRONT and _is_ahead(lane, job) and (not workers or any(map(lane.fits, workers))):
+                front = self._front_of(lane)
+                before += len(front) if lane.priority > job.priority else bisect_left(front, job.id)
+        return min(before, FRONT)
 
-    def _count(self, lane: Lane, job: JobRow, limit: int) -> int:
-        waits = waits_in(lane) if lane.priority > job.priority else waits_in(lane) & (JobRow.id < job.id)
-        found = select(JobRow.id).where(waits).limit(limit).subquery()
-        return self._session.scalar(select(func.count()).select_from(found)) or 0
+    def _front_of(self, lane: Lane) -> Sequence[int]:
+        """The first jobs of a line, asked for once, however many wait behind them."""
+        if lane not in self._fronts:
+            question = select(JobRow.id).where(waits_in(lane)).order_by(JobRow.id).limit(FRONT)
+            self._fronts[lane] = self._session.scalars(question).all()
+        return self._fronts[lane]
+
+
+def _is_ahead(lane: Lane, job: JobRow) -> bool:
+    """Whether a job of this line goes before."""
+    return lane.priority > job.priority or (lane.priority == job.priority and lane.first_job < job.id)
 
 
 def _reason(job: JobRow, queue: Queue, capacity: Capacity | None) -> str | None:
