@@ -195,7 +195,7 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
         with database.writing() as session:
             submit(session, request, None)
         with database.writing() as session:
-            claim = claim_next(session, [WORKER], {WORKER.hostname})
+            claim = claim_next(session, [WORKER], [WORKER])
         assert claim is not None
         orders.append(
             LaunchOrder(url=url, **{name: getattr(claim, name) for name in ("job_id", "attempt", "token", "threads")})

@@ -43,6 +43,7 @@ def test_a_service_on_sqlite_tunes_with_its_worker_and_all_end_when_they_are_ask
         assert set(composed.stop().values()) == {0}
 
 
+@pytest.mark.soak
 def test_a_service_on_postgresql_tunes_with_two_workers(tmp_path: Path, server: PostgresServer) -> None:
     with composition(tmp_path, *WITH_POSTGRESQL, variables=VARIABLES, server=server) as composed:
         tune(composed, 2)

@@ -32,7 +32,7 @@ WORKERS = """
 curl --silent --header "Authorization: Bearer $TILEWRIGHT_TOKEN" http://127.0.0.1:8000/v1/workers
 """
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.soak]
 
 
 class Said(NamedTuple):

@@ -112,7 +112,7 @@ def _claims(database: Database) -> list[Claim]:
         worker = WorkerFacts(f"worker-{number}", f"host-{number}", HOST.host_class, HOST.isas, 2)
         with database.writing() as session:
             submit(session, JobRequest(workloads=[workload(number)], trials=TRIALS), None, f"user-{number % 7}")
-            claim = claim_next(session, [worker], {worker.hostname})
+            claim = claim_next(session, [worker], [worker])
             assert claim is not None
             claims.append(claim)
     return claims

@@ -98,6 +98,7 @@ def test_a_target_that_auto_has_found_is_known_by_its_name(
     assert (job.state, [each.known_from_job for each in job.workloads]) == ("finished", [tuned.id, tuned.id])
 
 
+@pytest.mark.soak
 def test_the_command_line_says_which_part_was_known_and_from_where(
     service: TuningService, tuned: Job, layers_file: Path, tmp_path: Path
 ) -> None:

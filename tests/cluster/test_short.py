@@ -7,8 +7,6 @@ from .stage import SCRIPTS
 
 SHORT = (
     ("frozen_worker_process", "sqlite"),
-    ("service_killed", "sqlite"),
-    ("five_deliveries", "sqlite"),
     ("events_of_two_services", "postgresql"),
 )
 

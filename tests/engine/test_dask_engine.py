@@ -112,6 +112,7 @@ def test_a_frozen_worker_holds_nobody_up(bench: Bench) -> None:
     wait_for(lambda: frozen.end_of(key(1)), 3)
 
 
+@pytest.mark.soak
 def test_connections_do_not_pile_up_at_a_frozen_worker(bench: Bench) -> None:
     frozen = bench.start_worker()
     frozen.process.send_signal(signal.SIGSTOP)
@@ -167,6 +168,7 @@ def test_a_probe_says_that_there_is_no_way_home_and_what_to_set(bench: Bench) ->
     assert "set TILEWRIGHT_PUBLIC_URL" in probe.ailment
 
 
+@pytest.mark.soak
 def test_a_leaving_worker_takes_nothing_more_and_lets_its_attempt_leave(bench: Bench) -> None:
     worker = bench.start_worker()
     worker.launch(order(1, "leaves"))

@@ -60,6 +60,7 @@ def test_an_engine_takes_no_object_of_a_peer(trap: str, tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("trap", ["identity", "report", "error"])
 def test_the_traps_work_where_objects_are_taken(trap: str, tmp_path: Path) -> None:
     talk(trap, tmp_path / "trace", TRUSTING)

@@ -1,6 +1,6 @@
 """The application in a thread of this process, and what the dispatcher would do with its jobs."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from ..services import ONE_IDLE, service_thread
 from .running import workload
 from .stand_in import HOST
 
-WORKER = WorkerFacts("one", HOST.hostname, HOST.host_class, ISAS, cores=2)
+WORKER = WorkerFacts("one", HOST.hostname, HOST.host_class, ISAS[::-1], cores=2)
+"""Its strongest path is that of the stand-in's host."""
 
 
 class ServiceInThread:
@@ -41,10 +42,10 @@ class ServiceInThread:
         return job
 
     def begin_attempt(
-        self, start: Start | None = None, workers: Sequence[WorkerFacts] = (WORKER,), hosts: Collection[str] = ()
+        self, start: Start | None = None, workers: Sequence[WorkerFacts] = (WORKER,), team: Sequence[WorkerFacts] = ()
     ) -> AttemptClient:
         """Take the next job from the queue, as the dispatcher would, and call home as its attempt, at a workload."""
-        claim = self.claim(workers, hosts)
+        claim = self.claim(workers, team)
         assert claim is not None
         order = LaunchOrder(
             url=self.url, job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
@@ -55,9 +56,9 @@ class ServiceInThread:
             attempt.next()
         return attempt
 
-    def claim(self, workers: Sequence[WorkerFacts] = (WORKER,), hosts: Collection[str] = ()) -> Claim | None:
+    def claim(self, workers: Sequence[WorkerFacts] = (WORKER,), team: Sequence[WorkerFacts] = ()) -> Claim | None:
         with self.database.writing() as session:
-            return claim_next(session, workers, hosts)
+            return claim_next(session, workers, team)
 
     def lose(self, attempt: AttemptClient, reason: str = "it was lost", cause: Cause = Cause.WORKLOAD) -> None:
         """What the dispatcher does when an attempt has gone silent."""

@@ -25,7 +25,7 @@ from tilewright.contract.candidates import Choice, candidate_fields
 from tilewright.contract.hosts import Host
 from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
 from tilewright.contract.schedules import InstructionCount, Verification
-from tilewright.contract.target import Isa, Target
+from tilewright.contract.target import ISAS, Isa, Target
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
@@ -37,7 +37,7 @@ PROOF = InstructionCount(
     in_loop=True,
     dot_products_in_kernel=4,
 )
-HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, isas=("x86_64",))
+HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, isas=ISAS[::-1])
 START = Start(host=HOST, process="0123456789abcdef" * 2)
 
 

@@ -13,10 +13,10 @@ from tilewright_service.store.blame import MAX_INTERRUPTIONS, MAX_TRIES
 
 from .in_thread import WORKER, ServiceInThread
 from .running import workload
-from .stand_in import START, invented_record
+from .stand_in import HOST, START, invented_record
 
 SECOND = replace(WORKER, name="two", hostname="second")
-HOSTS = {WORKER.hostname, SECOND.hostname}
+TEAM = [WORKER, SECOND]
 
 
 def submit(service: ServiceInThread, *heights: int, **options: Any) -> int:
@@ -83,8 +83,8 @@ def test_an_attempt_that_dies_gives_back_what_it_had_and_nothing_else(service: S
 def test_a_workload_goes_to_another_host_where_there_is_one(service: ServiceInThread) -> None:
     submit(service, 8)
     service.lose(service.begin_attempt(START), "it crashed")
-    assert service.claim([WORKER], HOSTS) is None
-    claim = service.claim([SECOND], HOSTS)
+    assert service.claim([WORKER], TEAM) is None
+    claim = service.claim([SECOND], TEAM)
     assert claim is not None
     assert claim.worker == "two"
 
@@ -92,7 +92,7 @@ def test_a_workload_goes_to_another_host_where_there_is_one(service: ServiceInTh
 def test_where_there_is_no_other_host_it_is_tried_again(service: ServiceInThread) -> None:
     submit(service, 8)
     service.lose(service.begin_attempt(START), "it crashed")
-    assert service.claim([WORKER], {WORKER.hostname}) is not None
+    assert service.claim([WORKER], [WORKER]) is not None
 
 
 def test_a_host_that_fails_at_different_workloads_is_set_aside_and_one_that_fails_at_one_is_not(
@@ -142,11 +142,12 @@ def test_what_nobody_is_to_blame_for_is_tried_often_but_not_for_ever(service: Se
 
 def test_a_cause_of_the_host_costs_the_workload_no_try(service: ServiceInThread) -> None:
     job_id = submit(service, 8)
-    for _ in range(MAX_TRIES + 1):
-        service.begin_attempt(START).report_result(Failed(cause=Cause.HOST, reason="the disk is full"))
+    for _ in range(MAX_INTERRUPTIONS):
+        job = service.job(job_id)
+        assert (job["state"], job["workloads"][0]["tries"]) == ("queued", 0)
+        service.begin_attempt(START).report_result(Failed(cause=Cause.HOST, reason="no memory is left"))
         forgive(service)
-    job = service.job(job_id)
-    assert (job["state"], job["workloads"][0]["tries"]) == ("queued", 0)
+    assert service.job(job_id)["state"] == "failed", "what no host can do is not tried for ever"
 
 
 def test_a_host_that_was_found_well_is_set_aside_at_its_next_failure_and_for_longer(service: ServiceInThread) -> None:
@@ -178,6 +179,40 @@ def test_attempts_that_die_before_they_take_a_workload_do_not_go_on_for_ever(ser
         service.lose(service.begin_attempt(), "it cannot even begin")
     job = service.job(job_id)
     assert (job["state"], "it cannot even begin" in job["reason"]) == ("failed", True)
+
+
+def test_an_attempt_speaks_for_the_host_that_it_was_given_to(service: ServiceInThread) -> None:
+    submit(service, 8)
+    attempt = service.begin_attempt()
+    for change in ({"host_class": "another"}, {"hostname": "another"}, {"isas": ("avx2",)}):
+        with pytest.raises(InvalidRequest, match="this attempt is for x86_64 on host"):
+            attempt.start(START.model_copy(update={"host": HOST.model_copy(update=change)}))
+
+
+def test_what_only_this_host_can_do_is_tried_again_here(service: ServiceInThread) -> None:
+    other = replace(SECOND, host_class="other")
+    submit(service, 8, host_class=WORKER.host_class)
+    service.lose(service.begin_attempt(START, team=[WORKER, other]))
+    assert service.claim([WORKER], [WORKER, other]) is not None
+
+
+def test_jobs_that_are_for_another_host_hold_up_nobody(service: ServiceInThread) -> None:
+    for height in range(1, 4):
+        submit(service, height, priority=1)
+        service.lose(service.begin_attempt(START, team=TEAM))
+    forgive(service)
+    healthy = submit(service, 50)
+    claim = service.claim([WORKER], TEAM)
+    assert claim is not None
+    assert claim.job_id == healthy
+
+
+def test_workloads_that_cannot_be_tuned_set_no_host_aside(service: ServiceInThread) -> None:
+    submit(service, *range(8, 8 + STRIKES + 2))
+    attempt = service.begin_attempt(START)
+    for _ in range(STRIKES + 2):
+        fail(attempt)
+    assert ailing(service) == []
 
 
 def test_an_attempt_is_one_process(service: ServiceInThread) -> None:
@@ -223,6 +258,7 @@ def test_what_an_attempt_left_on_its_host_is_brought_by_the_next_one_there_of_an
     assert heir.send_records(RecordBatch(records=[left])).stored == 1
     assert service.job(before)["progress"]["trials"] == 1
     service.lose(heir)
-    stranger = service.begin_attempt(START, [SECOND])
+    elsewhere = START.model_copy(update={"host": HOST.model_copy(update={"hostname": SECOND.hostname})})
+    stranger = service.begin_attempt(elsewhere, [SECOND])
     with pytest.raises(InvalidRequest, match="did not run on this host"):
         stranger.send_records(RecordBatch(records=[left]))

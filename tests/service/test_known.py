@@ -1,6 +1,7 @@
 """What one job has tuned costs the next one nothing, workload by workload."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from tilewright.contract.attempts import (
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 
-from .in_thread import ServiceInThread
+from .in_thread import WORKER, ServiceInThread
 from .running import workload
 from .stand_in import HOST, START, invented_publication, invented_record
 from .test_events import read
@@ -59,7 +60,7 @@ def tune(service: ServiceInThread, *heights: int, ended: dict[str, Any] | None =
     """A job that has tuned these; its id."""
     _, job = ask(service, *heights, **options)
     host_class = (ended or {}).get("host_class", HOST.host_class)
-    with service.begin_attempt(start_on(host_class)) as attempt:
+    with service.begin_attempt(start_on(host_class), [replace(WORKER, host_class=host_class)]) as attempt:
         assert attempt.order.job_id == job["id"]
         for height in heights:
             conclude(attempt, height, **(ended or {}))
@@ -202,7 +203,7 @@ def test_each_host_class_is_known_from_the_job_that_ran_there(service: ServiceIn
     """The other one is faster, and its search has not ended."""
     tuned = tune(service, 8, 9)
     _, job = ask(service, 9, trials=11)
-    with service.begin_attempt(start_on("fast")) as attempt:
+    with service.begin_attempt(start_on("fast"), [replace(WORKER, host_class="fast")]) as attempt:
         faster = invented_publication(job["id"], 1, id_of(9), latency_us=10.0)
         elsewhere = faster.provenance.model_copy(update={"host_class": "fast"})
         attempt.publish(faster.model_copy(update={"provenance": elsewhere}))

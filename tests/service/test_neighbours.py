@@ -1,5 +1,6 @@
 """An attempt is told what the team measured of workloads like the one that it tunes."""
 
+from dataclasses import replace
 from typing import Any
 
 from tilewright.attempt_client import AttemptClient
@@ -9,7 +10,7 @@ from tilewright.contract.records import FailureKind, NewRecord, RecordState, par
 from tilewright.contract.target import Isa, Target
 from tilewright_service.store import neighbours as store
 
-from .in_thread import ServiceInThread
+from .in_thread import WORKER, ServiceInThread
 from .running import workload
 from .stand_in import HOST, START, invented_choice, invented_record
 
@@ -21,7 +22,8 @@ def measured(
     target = changes.get("target", Target(isa=Isa.X86_64))
     service.submit(height, threads=target.threads, target=target.isa, trials=max(len(numbers), 10))
     host = HOST.model_copy(update={"host_class": host_class})
-    with service.begin_attempt(START.model_copy(update={"host": host})) as attempt:
+    workers = [replace(WORKER, host_class=host_class)]
+    with service.begin_attempt(START.model_copy(update={"host": host}), workers) as attempt:
         workload_id = the_workload(service, attempt)
         records = [record(attempt, workload_id, number, host_class, **changes) for number in numbers]
         attempt.send_records(RecordBatch(records=records))

@@ -43,7 +43,7 @@ def claimed(service: ServiceInThread, *workers: WorkerFacts) -> list[tuple[int, 
 
 
 def named(*names: str) -> list[WorkerFacts]:
-    return [replace(WORKER, name=name, hostname=name) for name in names]
+    return [replace(WORKER, name=name) for name in names]
 
 
 def next_height(service: ServiceInThread, attempt: AttemptClient, *free: str) -> int | None:

@@ -75,7 +75,10 @@ def test_a_lease_that_is_not_renewed_ends_and_a_worker_that_is_silent_too_is_not
     assert Observer().wait(9, as_is(), member(KEY)) is None
     lost = Observer().wait(20, as_is(), member(KEY))
     assert lost is not None
-    assert (lost.cause, "its lease has expired" in lost.reason) == (Cause.WORKLOAD, True)
+    assert (lost.cause, "its lease has expired" in lost.reason) == (Cause.MOMENT, True)
+    deaf = Observer().wait(50, as_is(is_started=False, workload_id=None), member(KEY))
+    assert deaf is not None
+    assert deaf.cause is Cause.WORKLOAD
     frozen = Observer().wait(20, as_is(), member(KEY, silent_seconds=8))
     assert frozen is not None
     assert frozen.cause is Cause.MOMENT
@@ -95,6 +98,16 @@ def test_a_short_absence_is_no_excuse() -> None:
     observer.wait(8, as_is(), member(KEY))
     observer.now += ABSENT_SECONDS
     assert observer.look(ATTEMPT, member(KEY)) is not None
+
+
+def test_an_observer_that_is_always_late_still_ends_a_lease() -> None:
+    observer = Observer()
+    verdicts = []
+    for _ in range(12):
+        observer.now += ABSENT_SECONDS + 2
+        verdicts.append(observer.look(ATTEMPT, member(KEY)))
+    assert verdicts[8] is None
+    assert verdicts[-1] is not None
 
 
 def test_a_lease_that_is_renewed_without_progress_ends() -> None:

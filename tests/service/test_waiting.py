@@ -108,8 +108,8 @@ def test_a_page_says_it_of_each_job(service: ServiceInThread, queue: list[int]) 
         attempt.report_result(Finished())
     items = service.http.get("/v1/jobs").json()["items"]
     assert [each["reason"] for each in items] == [
-        "it waits: a worker is being looked for",
-        "it waits: a worker is being looked for",
+        "it waits: 1 job is before it",
+        "it waits: a worker is being made ready",
         None,
         None,
     ]

@@ -19,6 +19,7 @@ def test_a_job_whose_attempt_worker_and_server_are_killed_ends_well(service: Tun
     assert outcome.faults == []
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_killed_again_comes_back_again(tmp_path: Path) -> None:
     with TuningService(tmp_path, DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="2s") as service:
         assert service.kill_worker()

@@ -40,7 +40,7 @@ class TuningService(ServiceInThread):
         host = this_host()
         worker = WorkerFacts("one", host.hostname, host.host_class, host.isas, cores=host.cores)
         with self.database.writing() as session:
-            claim = claim_next(session, [worker], {worker.hostname})
+            claim = claim_next(session, [worker], [worker])
         assert claim is not None
         return LaunchOrder(
             url=self.url, job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads

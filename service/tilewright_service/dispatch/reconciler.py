@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from tilewright.contract.attempts import Cause, LaunchOrder
 from tilewright.contract.workers import AttemptKey, Worker, WorkerState
@@ -129,14 +130,21 @@ class Reconciler:
             if verdict is None:
                 left.append(sight.attempt)
                 continue
-            # The store first: from then on the attempt has no authority, whether or not its worker is reached.
-            self._end(sight.attempt, verdict)
+            try:
+                # The store first: from then on the attempt has no authority, whether or not its worker is reached.
+                self._end(sight.attempt, verdict)
+            except SQLAlchemyError as error:
+                # The others are looked after all the same; this one in the next round.
+                log.error("attempt_not_ended", **dict(sight.attempt.key), error=repr(error))
+                left.append(sight.attempt)
+                continue
             self._engine.kill(sight.attempt.worker, sight.attempt.key)
         return left
 
     def _end(self, attempt: OpenAttempt, verdict: Verdict) -> None:
         with self._database.writing() as session:
-            has_ended = end_attempt(session, attempt.key, verdict.cause, verdict.reason)
+            may_write = self._leader.may_write(session)
+            has_ended = may_write and end_attempt(session, attempt.key, verdict.cause, verdict.reason)
         if has_ended:
             self._metrics.attempts_ended.labels(verdict.cause.value).inc()
             self._metrics.leases_lost.inc(verdict.is_of_lease)
@@ -161,14 +169,14 @@ class Reconciler:
 
     def _launch_all(self, workers: Collection[Worker]) -> None:
         free = {each.name: facts_of(each) for each in workers if each.state is WorkerState.IDLE}
-        hosts = self._capacity.hosts if self._capacity else set()
-        while free and (claim := self._claim(list(free.values()), hosts)) is not None:
+        team = self._capacity.team if self._capacity else []
+        while free and (claim := self._claim(list(free.values()), team)) is not None:
             del free[claim.worker]
             self._launch(claim)
 
-    def _claim(self, free: list[WorkerFacts], hosts: set[str]) -> Claim | None:
+    def _claim(self, free: list[WorkerFacts], team: list[WorkerFacts]) -> Claim | None:
         with self._database.writing() as session:
-            return claim_next(session, free, hosts) if self._leader.may_write(session) else None
+            return claim_next(session, free, team) if self._leader.may_write(session) else None
 
     def _launch(self, claim: Claim) -> None:
         order = LaunchOrder(

@@ -62,7 +62,8 @@ def _overdue(sight: Sight, watch: Watch, member: Member | None, settings: Settin
     if watch.seconds_since(sight.beat_at) > patience:
         is_gone = member is None or member.silent_seconds > SILENT_SECONDS
         where = f"worker {attempt.worker} is not heard of either" if is_gone else "its worker is well"
-        cause = Cause.MOMENT if is_gone else Cause.WORKLOAD
+        # It may hang, or it cannot get through: one that has started is not blamed for what may be our own door's.
+        cause = Cause.MOMENT if is_gone or attempt.is_started else Cause.WORKLOAD
         reason = f"the attempt has not been heard of for {patience:g} s, so its lease has expired; {where}"
         return Verdict(cause, reason, is_of_lease=True)
     if sight.cancelled_at is not None and watch.seconds_since(sight.cancelled_at) > settings.cancel_seconds:

@@ -7,7 +7,12 @@ from tilewright.contract.workers import AttemptKey
 from tilewright_service.store.open_attempts import OpenAttempt
 
 ABSENT_SECONDS = 5.0
-"""Who has not looked for so long, being stopped or starved, knows nothing of what happened meanwhile."""
+"""A time of so long in which nobody looked, being busy or starved, counts as a second."""
+
+GONE_SECONDS = 30.0
+"""Who has not looked for so long, being stopped, knows nothing of what happened meanwhile."""
+
+USUAL_SECONDS = 1.0
 
 
 @dataclass
@@ -21,6 +26,15 @@ class Sight:
     workload_at: float
     cancelled_at: float | None = None
 
+    def forgive(self, seconds: float) -> None:
+        """As if all that was seen had been seen so much later."""
+        self.first_seen += seconds
+        self.beat_at += seconds
+        self.progress_at += seconds
+        self.workload_at += seconds
+        if self.cancelled_at is not None:
+            self.cancelled_at += seconds
+
 
 class Watch:
     """Everything gets a fresh start when the watch begins, and when it was away itself."""
@@ -33,8 +47,12 @@ class Watch:
     def look(self, attempts: Iterable[OpenAttempt]) -> list[Sight]:
         """Take in how things are now."""
         now = self._clock()
-        if now - self._looked_at > ABSENT_SECONDS:
+        absence = now - self._looked_at
+        if absence > GONE_SECONDS:
             self._sights.clear()
+        elif absence > ABSENT_SECONDS:
+            for sight in self._sights.values():
+                sight.forgive(absence - USUAL_SECONDS)
         self._looked_at = now
         self._sights = {attempt.key: self._update(attempt, now) for attempt in attempts}
         return list(self._sights.values())

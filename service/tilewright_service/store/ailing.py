@@ -1,13 +1,15 @@
 """Hosts at which attempts fail, whatever they are at: they get no work until a probe finds them well."""
 
+import json
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tilewright_service.store.instant import now
-from tilewright_service.store.tables import AilingHostRow
+from tilewright_service.store.tables import FOR_CHANGE, AilingHostRow
+from tilewright_service.store.upsert import insert
 
 STRIKES = 3
 """So many attempts in a row that fail on one host, each at another workload: it is the host."""
@@ -29,14 +31,15 @@ def set_aside_hosts(session: Session) -> dict[str, Ailment]:
 
 
 def strike_host(session: Session, hostname: str, workload_id: str | None, reason: str) -> None:
-    """An attempt failed there without a new record: at this workload, or before it had one."""
+    """An attempt ended there without a result: at this workload, or before it had one."""
     row = _row(session, hostname)
-    if workload_id is not None and row.last_workload_id == workload_id:
+    failed_at = json.loads(row.failed_at)
+    if workload_id is not None and workload_id in failed_at:
         return
-    row.strikes += 1
-    row.last_workload_id = workload_id
-    row.reason = f"{row.strikes} attempts in a row failed here; the last one: {reason}"
-    if row.strikes >= STRIKES:
+    failed_at.append(workload_id)
+    row.failed_at = json.dumps(failed_at[-STRIKES:])
+    row.reason = f"{len(failed_at)} attempts in a row failed here; the last one: {reason}"
+    if len(failed_at) >= STRIKES:
         row.set_aside_at = row.set_aside_at or now()
     session.flush()
 
@@ -49,35 +52,26 @@ def set_host_aside(session: Session, hostname: str, reason: str) -> None:
 
 
 def note_failed_probe(session: Session, hostname: str, ailment: str) -> None:
-    row = session.get(AilingHostRow, hostname)
-    if row is not None:
-        row.reason = ailment
-        row.probes += 1
-        session.flush()
+    _change(session, hostname, reason=ailment, probes=AilingHostRow.probes + 1)
 
 
 def put_on_probation(session: Session, hostname: str) -> None:
     """A probe found it well. The next failure sets it aside again, for longer; what it tunes makes it well."""
-    row = session.get(AilingHostRow, hostname)
-    if row is not None:
-        row.set_aside_at = None
-        row.strikes = STRIKES - 1
-        row.last_workload_id = None
-        row.probes += 1
-        session.flush()
+    almost = json.dumps([None] * (STRIKES - 1))
+    _change(session, hostname, set_aside_at=None, failed_at=almost, probes=AilingHostRow.probes + 1)
 
 
 def note_fit_host(session: Session, hostname: str) -> None:
     """It has tuned something."""
-    row = session.get(AilingHostRow, hostname)
-    if row is not None:
-        session.delete(row)
-        session.flush()
+    session.execute(delete(AilingHostRow).where(AilingHostRow.hostname == hostname))
+
+
+def _change(session: Session, hostname: str, **values: object) -> None:
+    session.execute(update(AilingHostRow).where(AilingHostRow.hostname == hostname).values(**values))
 
 
 def _row(session: Session, hostname: str) -> AilingHostRow:
-    row = session.get(AilingHostRow, hostname)
-    if row is None:
-        row = AilingHostRow(hostname=hostname, strikes=0, reason="", probes=0)
-        session.add(row)
-    return row
+    """Locked, as several attempts may fail there at once."""
+    new = {"hostname": hostname, "failed_at": "[]", "reason": "", "probes": 0}
+    session.execute(insert(session, AilingHostRow).values(new).on_conflict_do_nothing())
+    return session.get_one(AilingHostRow, hostname, with_for_update=FOR_CHANGE, populate_existing=True)

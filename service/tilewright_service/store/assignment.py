@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import case, exists, select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session, aliased
 
 from tilewright.contract.attempts import Assignment, BriefedWorkload
@@ -13,12 +13,12 @@ from tilewright.contract.workers import AttemptKey
 from tilewright_service.store.ailing import set_aside_hosts
 from tilewright_service.store.authority import require_authority
 from tilewright_service.store.blame import held_workload
-from tilewright_service.store.demand import is_queued, note_demand
+from tilewright_service.store.demand import has_just_failed_on, is_queued, note_demand
 from tilewright_service.store.endings import settle_job
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.instant import now
 from tilewright_service.store.known import settle_known
-from tilewright_service.store.lanes import Lane, Order, WorkerFacts, lanes
+from tilewright_service.store.lanes import Lane, Order, WorkerFacts, lane_of, lanes
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow, WorkloadRow
 from tilewright_service.store.waiting import Capacity
 from tilewright_service.store.workloads import parse_workload
@@ -35,7 +35,7 @@ def assign_workload(session: Session, key: AttemptKey, capacity: Capacity | None
     row = held_workload(session, attempt)
     if row is None and _may_go_on(session, attempt, job, capacity.facts(attempt.worker)):
         settle_known(session, job)
-        row = _next_workload(session, attempt, job, capacity.hosts)
+        row = _next_workload(session, attempt, job, lane_of(job).other_hosts(capacity.team, attempt.hostname))
         if row is not None:
             _take(session, attempt, job, row)
     return Assignment(workload=None if row is None else _briefed(session, job, row))
@@ -60,22 +60,27 @@ def _goes_before(order: Order, lane: Lane, attempt: AttemptRow, job: JobRow) -> 
     if lane.priority != job.priority or lane.submitter == job.submitter:
         return lane.priority > job.priority
     surplus = order.workers_of[job.submitter] - order.workers_of[lane.submitter]
-    return surplus > 1 or (surplus == 1 and now() - attempt.launched_at > timedelta(seconds=TURN_SECONDS))
+    return surplus > 1 or (surplus == 1 and not _is_in_turn(attempt))
 
 
-def _next_workload(session: Session, attempt: AttemptRow, job: JobRow, hosts: Collection[str]) -> JobWorkloadRow | None:
+def _is_in_turn(attempt: AttemptRow) -> bool:
+    """A clock that was put back, or another service's, makes no turn longer."""
+    return timedelta(0) <= now() - attempt.launched_at <= timedelta(seconds=TURN_SECONDS)
+
+
+def _next_workload(
+    session: Session, attempt: AttemptRow, job: JobRow, other_hosts: Collection[str]
+) -> JobWorkloadRow | None:
     """In the order of the job; last what other jobs are at, whose records will help, and what has just failed here."""
-    elsewhere = aliased(JobWorkloadRow)
-    is_under_way = exists().where(
-        elsewhere.workload_id == JobWorkloadRow.workload_id,
-        elsewhere.job_id != JobWorkloadRow.job_id,
-        elsewhere.state == WorkloadState.RUNNING,
+    under_way = aliased(JobWorkloadRow)
+    elsewhere = select(under_way.workload_id).where(
+        under_way.state == WorkloadState.RUNNING, under_way.job_id != job.id
     )
-    failed_here = JobWorkloadRow.failed_on.is_not_distinct_from(attempt.hostname)
+    failed_here = has_just_failed_on(attempt.hostname)
     question = select(JobWorkloadRow).where(is_queued(job.id))
-    if set(hosts) - {attempt.hostname}:
+    if other_hosts:
         question = question.where(~failed_here)
-    last = case((failed_here, 2), (is_under_way, 1), else_=0)
+    last = case((failed_here, 2), (JobWorkloadRow.workload_id.in_(elsewhere), 1), else_=0)
     return session.scalar(question.order_by(last, JobWorkloadRow.position).limit(1))
 
 

@@ -1,5 +1,6 @@
 """One process at a job, as it tells it: it starts, takes one workload after the other, and ends."""
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tilewright.contract.attempts import (
@@ -26,7 +27,7 @@ from tilewright_service.store.hosts import keep_host
 from tilewright_service.store.instant import now
 from tilewright_service.store.jobs import job_workload_row
 from tilewright_service.store.leadership import database_id
-from tilewright_service.store.tables import ScheduleRow
+from tilewright_service.store.tables import AttemptRow, JobRow, ScheduleRow
 
 
 def start_attempt(session: Session, key: AttemptKey, start: Start, lease_seconds: float) -> AttemptBrief:
@@ -34,12 +35,11 @@ def start_attempt(session: Session, key: AttemptKey, start: Start, lease_seconds
     attempt, job = require_authority(session, key)
     if attempt.process not in (None, start.process):
         raise StaleAttempt(f"attempt {key.attempt} of job {key.job_id} was started by another process")
+    _require_host(attempt, start)
     keep_host(session, start.host)
     if attempt.started_at is None:
         attempt.process = start.process
         attempt.started_at = now()
-        attempt.host_class = start.host.host_class
-        attempt.isa = start.host.isas[0] if job.target == "auto" else job.target
         job.started_at = job.started_at or attempt.started_at
         data = StartedData(attempt=attempt.number, hostname=start.host.hostname, host_class=start.host.host_class)
         if not JobState(job.state).is_final:  # others have done it meanwhile, and nothing comes after its end
@@ -54,11 +54,14 @@ def start_attempt(session: Session, key: AttemptKey, start: Start, lease_seconds
 
 
 def renew_lease(session: Session, key: AttemptKey, renewal: Renewal) -> bool:
-    """Whether the attempt has to stop, because nobody wants its job any more."""
-    attempt, job = require_authority(session, key)
-    attempt.beats += 1
-    attempt.progress = renewal.progress
-    return job.cancel_requested_at is not None
+    """Whether the attempt has to stop, because nobody wants its job any more. Waits for nobody who is at the job."""
+    mine = (AttemptRow.job_id == key.job_id) & (AttemptRow.number == key.attempt)
+    renewed = (
+        update(AttemptRow).where(mine, AttemptRow.is_open).values(beats=AttemptRow.beats + 1, progress=renewal.progress)
+    )
+    if session.scalar(renewed.returning(AttemptRow.number)) is None:
+        raise StaleAttempt(f"attempt {key.attempt} of job {key.job_id} has ended")
+    return session.scalar(select(JobRow.cancel_requested_at).where(JobRow.id == key.job_id)) is not None
 
 
 def conclude_workload(session: Session, key: AttemptKey, outcome: WorkloadOutcome) -> None:
@@ -108,6 +111,15 @@ def report_result(session: Session, key: AttemptKey, report: Report) -> None:
             close_attempt(session, job, attempt, report.outcome, Cause.MOMENT, "the attempt was interrupted")
         case _:
             close_attempt(session, job, attempt, report.outcome)
+
+
+def _require_host(attempt: AttemptRow, start: Start) -> None:
+    """What it measures counts for the host that it was given to, and for no other."""
+    told = (start.host.hostname, start.host.host_class)
+    if told != (attempt.hostname, attempt.host_class) or attempt.isa not in start.host.isas:
+        raise InvalidRequest(
+            f"this attempt is for {attempt.isa} on host {attempt.hostname}, {attempt.host_class}, not for {told}"
+        )
 
 
 def _check_schedule(session: Session, outcome: WorkloadOutcome) -> int | None:

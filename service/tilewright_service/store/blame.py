@@ -23,27 +23,26 @@ def give_back(session: Session, job: JobRow, attempt: AttemptRow, cause: Cause, 
     row = held_workload(session, attempt)
     if row is not None:
         blame_workload(session, job, attempt, row, cause, reason)
-    elif cause is Cause.WORKLOAD:
-        strike_host(session, attempt.hostname, None, reason)
+    elif reason:
         _interrupt_next(session, job, reason)
     if cause is Cause.HOST:
         set_host_aside(session, attempt.hostname, reason)
+    elif cause is Cause.WORKLOAD:
+        strike_host(session, attempt.hostname, None if row is None else row.workload_id, reason)
 
 
 def blame_workload(
     session: Session, job: JobRow, attempt: AttemptRow, row: JobWorkloadRow, cause: Cause, reason: str
 ) -> None:
-    """It did not come to its end in this attempt."""
+    """It did not come to its end in this attempt. What is the host's or the moment's costs it less than what is its."""
     has_progressed = attempt.stored_records > 0
     attempt.stored_records = 0
     if has_progressed:
         row.tries = row.interruptions = 0
     elif cause is Cause.WORKLOAD:
         row.tries += 1
-    elif cause is Cause.MOMENT:
+    else:
         row.interruptions += 1
-    if cause is Cause.WORKLOAD:
-        strike_host(session, attempt.hostname, row.workload_id, reason)
     if cause is not Cause.MOMENT:
         row.failed_on = attempt.hostname
     row.reason = reason.replace("\0", "") or None

@@ -2,6 +2,7 @@
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
 
 from tilewright.errors import InvalidRequest, StorageFull, TilewrightError, Unavailable
 
@@ -16,7 +17,7 @@ def failure_of(error: Exception) -> TilewrightError | None:
     said = str(getattr(error, "orig", error)).strip()
     if isinstance(error, DataError):
         return InvalidRequest(f"the database cannot hold this: {_first_line(said)}")
-    if isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError | StaleDataError):
         return Unavailable("the same was written at the same moment: send it again")
     if isinstance(error, PoolTimeout):
         return Unavailable("the database does not answer: no connection was free in time")

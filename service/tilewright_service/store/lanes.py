@@ -5,7 +5,7 @@ index, and neither the number of jobs nor that of their workloads counts.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,9 @@ from sqlalchemy.orm import Session
 
 from tilewright.contract.target import Isa
 from tilewright_service.store.tables import LANE, AttemptRow, JobRow, TurnRow
+
+FEW = 64
+"""Lines that are looked up one by one."""
 
 ANY_HOST_CLASS = ""
 
@@ -44,6 +47,10 @@ class Lane(NamedTuple):
         """What its jobs have in common."""
         return self.priority, self.submitter, self.threads, self.target, self.host_class
 
+    def other_hosts(self, team: Sequence[WorkerFacts], hostname: str) -> set[str]:
+        """Of all that work: those that could take its jobs instead of this one."""
+        return {worker.hostname for worker in team if self.fits(worker)} - {hostname}
+
     def fits(self, worker: WorkerFacts) -> bool:
         return (
             self.threads <= worker.cores
@@ -52,13 +59,17 @@ class Lane(NamedTuple):
         )
 
 
-def lanes(session: Session) -> Iterator[Lane]:
-    """Every line in which somebody wants a worker."""
+def lanes(session: Session) -> list[Lane]:
+    """Every line in which somebody wants a worker.
+
+    From one to the next by a step in the index; where there are many lines, all at once instead.
+    """
+    found: list[Lane] = []
     row = session.execute(FIRST_HEAD).first()
-    while row is not None:
-        lane = Lane(*row)
-        yield lane
-        row = session.execute(NEXT_HEAD, dict(zip(LANE, lane.place, strict=True))).first()
+    while row is not None and len(found) < FEW:
+        found.append(Lane(*row))
+        row = session.execute(NEXT_HEAD, dict(zip(LANE, found[-1].place, strict=True))).first()
+    return found if row is None else [Lane(*each) for each in session.execute(ALL_HEADS)]
 
 
 def lane_of(job: JobRow) -> Lane:
@@ -88,7 +99,7 @@ class Order:
         turns = session.execute(select(TurnRow.submitter, TurnRow.taken_at))
         return cls(Counter(dict(workers.all())), dict(turns.all()))
 
-    def sort(self, waiting: Iterator[Lane]) -> list[Lane]:
+    def sort(self, waiting: Iterable[Lane]) -> list[Lane]:
         return sorted(waiting, key=self._rank)
 
     def _rank(self, lane: Lane) -> tuple[int, int, int, int]:
@@ -120,4 +131,9 @@ def _next_head() -> Select[Any]:
     return select(*found.c).order_by(*found.c).limit(1)
 
 
-FIRST_HEAD, NEXT_HEAD = _head(), _next_head()
+def _all_heads() -> Select[Any]:
+    columns = _lane_columns()
+    return select(*columns, func.min(JobRow.id)).where(JobRow.wants_worker).group_by(*columns).order_by(*columns)
+
+
+FIRST_HEAD, NEXT_HEAD, ALL_HEADS = _head(), _next_head(), _all_heads()

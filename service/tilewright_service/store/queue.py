@@ -1,22 +1,23 @@
 """Who is next: a job and a worker for it."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
 from tilewright_service.store.authority import new_token, token_digest
-from tilewright_service.store.demand import is_queued, note_demand
+from tilewright_service.store.demand import has_just_failed_on, is_queued, note_demand
 from tilewright_service.store.instant import now
 from tilewright_service.store.known import settle_known
-from tilewright_service.store.lanes import Lane, Order, WorkerFacts, lanes, waits_in
+from tilewright_service.store.lanes import Lane, Order, WorkerFacts, lane_of, lanes, waits_in
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow, TurnRow
 from tilewright_service.store.upsert import insert
 
 LOOKED_AT_ONCE = 32
-"""So many jobs at most are found to be known, or for other hosts, in one transaction, for which others have to wait."""
+"""So many jobs of a line at most are found to be known, or for other hosts, in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,18 @@ class Claim:
     worker: str
 
 
-def claim_next(session: Session, free: Sequence[WorkerFacts], hosts: Collection[str]) -> Claim | None:
+def claim_next(session: Session, free: Sequence[WorkerFacts], team: Sequence[WorkerFacts]) -> Claim | None:
     """Give the next job a worker: by priority, then whose turn it is, then age. None when nobody can have one.
 
-    A job that no free worker fits is passed by others. One that is known by now, all of it, finishes here. `hosts` are
-    all that might take a job: who failed at a workload gets it again only where there is no other.
+    A job that no free worker fits is passed by others. One that is known by now, all of it, finishes here. `team` are
+    all workers that take work: who failed at a workload gets it again only where no other host could.
     """
-    looked_at = 0
     for lane in Order.of(session).sort(lanes(session)):
         fitting = [worker for worker in free if lane.fits(worker)]
-        for job in _jobs_of(session, lane) if fitting else ():
+        for job in islice(_jobs_of(session, lane), LOOKED_AT_ONCE if fitting else 0):
             settle_known(session, job)
-            if job.wants_worker and (worker := _choose(session, job, fitting, hosts)) is not None:
+            if job.wants_worker and (worker := _choose(session, job, fitting, team)) is not None:
                 return _claim(session, job, worker)
-            looked_at += 1
-            if looked_at == LOOKED_AT_ONCE:
-                return None
     return None
 
 
@@ -66,19 +63,19 @@ def _jobs_of(session: Session, lane: Lane) -> Iterator[JobRow]:
         yield job
 
 
-def _choose(session: Session, job: JobRow, free: Sequence[WorkerFacts], hosts: Collection[str]) -> WorkerFacts | None:
-    """The smallest one that fits, so that large jobs find large ones free."""
-    for worker in sorted(free, key=lambda each: each.cores):
-        others = set(hosts) - {worker.hostname}
-        if not others or _has_work_for(session, job.id, worker.hostname):
+def _choose(
+    session: Session, job: JobRow, fitting: Sequence[WorkerFacts], team: Sequence[WorkerFacts]
+) -> WorkerFacts | None:
+    """The smallest one, so that large jobs find large ones free."""
+    for worker in sorted(fitting, key=lambda each: each.cores):
+        if not lane_of(job).other_hosts(team, worker.hostname) or _has_work_for(session, job.id, worker.hostname):
             return worker
     return None
 
 
 def _has_work_for(session: Session, job_id: int, hostname: str) -> bool:
     """Whether a workload waits that has not just failed there."""
-    elsewhere = or_(JobWorkloadRow.failed_on.is_(None), JobWorkloadRow.failed_on != hostname)
-    question = select(JobWorkloadRow.position).where(is_queued(job_id), elsewhere).limit(1)
+    question = select(JobWorkloadRow.position).where(is_queued(job_id), ~has_just_failed_on(hostname)).limit(1)
     return session.scalar(question) is not None
 
 

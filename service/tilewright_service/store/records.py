@@ -23,7 +23,7 @@ from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.jobs import job_row, job_workload_row
 from tilewright_service.store.neighbours import neighbours
 from tilewright_service.store.schedules import current_schedule
-from tilewright_service.store.tables import AttemptRow, RecordRow
+from tilewright_service.store.tables import FOR_CHANGE, AttemptRow, JobRow, RecordRow
 from tilewright_service.store.upsert import insert
 
 HISTORY_LIMIT = 2000
@@ -48,10 +48,13 @@ def store_records(session: Session, key: AttemptKey, records: Sequence[NewRecord
     Takes those of the attempt itself, also after it was given up, and those that attempts before it left on its host.
     Raises StaleAttempt once it has ended by itself, and InvalidRequest for what is not its own.
     """
+    groups = _by_owner(records)
+    for job_id in sorted({key.job_id, *(owner.job_id for owner in groups)}):
+        session.get(JobRow, job_id, with_for_update=FOR_CHANGE)  # always in this order: nobody waits for each other
     attempt, job = lock_attempt(session, key)
     if attempt.outcome not in (None, LOST):
         require_open(attempt, job)
-    groups = _by_owner(records)
+    attempt.beats += 1
     for owner, group in sorted(groups.items()):
         _check(session, attempt, owner, group)
     stored = _insert(session, records)

@@ -87,6 +87,12 @@ class JobWorkloadRow(Table):
     __tablename__ = "job_workloads"
     __table_args__ = (
         Index("ix_job_workloads_state", "job_id", "state"),
+        Index(
+            "ix_job_workloads_running",
+            "workload_id",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
         Index("ix_job_workloads_schedule", "schedule_id"),
         Index("ix_job_workloads_known_from_job", "known_from_job"),
         Index(
@@ -259,9 +265,8 @@ class AilingHostRow(Table):
     __tablename__ = "ailing_hosts"
 
     hostname: Mapped[str] = mapped_column(String(255), primary_key=True)
-    strikes: Mapped[int]
-    """Attempts in a row that failed there, each at another workload than the one before."""
-    last_workload_id: Mapped[str | None] = mapped_column(HexDigest)
+    failed_at: Mapped[str] = mapped_column(Text)
+    """The workloads, as a JSON list, at which attempts failed there in a row; null where one had none yet."""
     reason: Mapped[str] = mapped_column(Text)
     set_aside_at: Mapped[datetime | None] = mapped_column(Instant)
     probes: Mapped[int] = mapped_column(default=0)

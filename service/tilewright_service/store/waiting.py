@@ -28,9 +28,9 @@ class Capacity:
     """Why they cannot be reached, to a person."""
 
     @property
-    def hosts(self) -> set[str]:
-        """Those that work."""
-        return {each.hostname for each in self.workers if each.state in WORKING}
+    def team(self) -> list[WorkerFacts]:
+        """Those that take work, now or when they have done theirs."""
+        return [facts_of(each) for each in self.workers if each.state in (WorkerState.IDLE, WorkerState.RUNNING)]
 
     def with_taken(self, name: str, key: AttemptKey) -> "Capacity":
         """As it is once this worker has an attempt."""
@@ -62,7 +62,7 @@ class Queue:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._lanes = list(lanes(session))
+        self._lanes = lanes(session)
         self._fronts: dict[Lane, Sequence[int]] = {}
         rows = session.execute(select(AttemptRow.job_id, AttemptRow.started_at).where(AttemptRow.is_open))
         self.running: dict[int, bool] = {}

@@ -17,6 +17,7 @@ depends_on = None
 WANTS = {"sqlite_where": sa.text("wants_worker = 1"), "postgresql_where": sa.text("wants_worker")}
 NUMBERED = {"sqlite_autoincrement": True}
 """Said again where a table is rebuilt: else SQLite would give the numbers of deleted jobs to new ones."""
+RUNNING = {"sqlite_where": sa.text("state = 'running'"), "postgresql_where": sa.text("state = 'running'")}
 LANE = ["priority", "submitter", "threads", "target", "host_class", "id"]
 
 
@@ -65,6 +66,7 @@ def _change_job_workloads() -> None:
         for name in ("tries", "interruptions"):
             table.alter_column(name, server_default=None)
         table.create_index("ix_job_workloads_state", ["job_id", "state"], unique=False)
+        table.create_index("ix_job_workloads_running", ["workload_id"], unique=False, **RUNNING)
 
 
 def _change_attempts() -> None:
@@ -105,8 +107,7 @@ def _create_tables() -> None:
     op.create_table(
         "ailing_hosts",
         sa.Column("hostname", sa.String(255), nullable=False),
-        sa.Column("strikes", sa.Integer(), nullable=False),
-        sa.Column("last_workload_id", sa.String(64), nullable=True),
+        sa.Column("failed_at", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("set_aside_at", sa.BigInteger(), nullable=True),
         sa.Column("probes", sa.Integer(), nullable=False),
