@@ -4,6 +4,7 @@ import signal
 import time
 
 import psutil
+import pytest
 
 from .bench import Bench, key, order, wait_for
 

@@ -31,7 +31,7 @@ time.sleep(600)
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaskEngine]:
     monkeypatch.setenv("TILEWRIGHT_LOCKS_DIR", str(tmp_path / "locks"))
-    monkeypatch.setenv("TILEWRIGHT_TOKEN", "a secret of the service")
+    monkeypatch.setenv("TILEWRIGHT_TOKEN", "a-secret-of-the-service")
     (tmp_path / "logs").mkdir()
     engine = start_engine(Settings(logs_dir=tmp_path / "logs", attempt_module=MODULE))
     yield engine

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from .kill_round import Strike, play
 from .tuning_service import TuningService
 
