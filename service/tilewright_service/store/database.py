@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
 from tilewright_service.store.backends import backend_of
 from tilewright_service.store.served import Served
 
 Answer = TypeVar("Answer")
+
+LOOK_UPS = 4
+"""At a time, of a server elsewhere: in threads of their own, as strangers may be the cause of them."""
 
 
 class Database:
@@ -22,6 +25,7 @@ class Database:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         """A file, of one service at a time."""
         self._backend = backend_of(url)
+        self._look_ups = CapacityLimiter(LOOK_UPS)
 
     @property
     def writers(self) -> int:
@@ -57,7 +61,7 @@ class Database:
         """
         if self._backend.is_local:
             return self._look_up(question)
-        return await run_in_threadpool(self._look_up, question)
+        return await to_thread.run_sync(self._look_up, question, limiter=self._look_ups)
 
     def _look_up(self, question: Callable[[Session], Answer]) -> Answer:
         with Session(self._backend.local) as session:
