@@ -19,7 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         is_essential = item.path.stem.removeprefix("test_") in ON_BOTH_ALWAYS
-        if "postgresql" in parameters.values() and not is_essential:
+        is_on_postgresql = any(isinstance(value, str) and value == "postgresql" for value in parameters.values())
+        if is_on_postgresql and not is_essential:
             item.add_marker(pytest.mark.soak)
 
 
