@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from tests.service.in_thread import WORKER
-from tests.services import service_thread
+from tests.services import order_of, service_thread
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.jobs import JobRequest
 from tilewright_service.settings import Settings
@@ -197,9 +197,7 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
         with database.writing() as session:
             claim = claim_next(session, [WORKER], [WORKER])
         assert claim is not None
-        orders.append(
-            LaunchOrder(url=url, **{name: getattr(claim, name) for name in ("job_id", "attempt", "token", "threads")})
-        )
+        orders.append(order_of(claim, database, url))
     return orders
 
 

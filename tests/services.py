@@ -15,13 +15,15 @@ from typing import Self
 import psutil
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey, Worker, WorkerState
+from tilewright.contract.workers import AttemptIdentity, Worker, WorkerState
 from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
 from tilewright_service.dispatch.engine import EngineView, Probe
 from tilewright_service.server import HttpServer
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
+from tilewright_service.store.leadership import database_id
+from tilewright_service.store.queue import Claim
 from tilewright_service.store.schema import upgrade
 from tilewright_service.store.waiting import Capacity
 
@@ -101,6 +103,20 @@ class ServiceProcess:
         self.stop()
 
 
+def order_of(claim: Claim, database: Database, url: str) -> LaunchOrder:
+    """As the dispatcher would give it to a worker."""
+    with database.reading() as session:
+        own_id = database_id(session)
+    return LaunchOrder(
+        url=url,
+        database_id=own_id,
+        job_id=claim.job_id,
+        attempt=claim.attempt,
+        token=claim.token,
+        threads=claim.threads,
+    )
+
+
 class IdleEngine:
     """Has no worker."""
 
@@ -112,7 +128,7 @@ class IdleEngine:
     def launch(self, worker: str, order: LaunchOrder) -> None:
         raise AssertionError("nothing is launched here")
 
-    def kill(self, worker: str, key: AttemptKey) -> None: ...
+    def kill(self, worker: str, attempt: AttemptIdentity) -> None: ...
 
     def probe(self, worker: str, url: str) -> Probe:
         raise AssertionError("nothing is probed here")

@@ -22,9 +22,12 @@ from .examples import CHOICE, CONV, problem
 RENEWED = {"cancel": False, "lease_seconds": 10.0}
 
 
+def order_to(url: str) -> LaunchOrder:
+    return LaunchOrder(url=url, database_id="0" * 32, job_id=7, attempt=2, token="attempt-token", threads=1)
+
+
 def attempt(url: str, patience_seconds: float = 5.0) -> AttemptClient:
-    order = LaunchOrder(url=url, job_id=7, attempt=2, token="attempt-token", threads=1)
-    return AttemptClient(order, patience_seconds)
+    return AttemptClient(order_to(url), patience_seconds)
 
 
 def test_every_call_carries_the_attempt_and_its_token(server: ScriptedServer) -> None:
@@ -48,7 +51,9 @@ def test_a_full_disk_of_the_service_is_waited_for(server: ScriptedServer) -> Non
 
 
 def test_who_was_told_to_end_does_not_wait_for_long() -> None:
-    order = LaunchOrder(url="http://127.0.0.1:1", job_id=7, attempt=2, token="attempt-token", threads=1)
+    order = LaunchOrder(
+        url="http://127.0.0.1:1", database_id="0" * 32, job_id=7, attempt=2, token="attempt-token", threads=1
+    )
     told = Event()
     client = AttemptClient(order, patience_seconds=60, is_hurried=told.is_set)
     Timer(1.0, told.set).start()

@@ -44,7 +44,7 @@ EXAMPLES: list[Message] = [
     JobRequest(workloads=[WORKLOAD], seconds=5),
     JobRequest(network="resnet18", batch=2),
     Lookup(workloads=[WORKLOAD], isa="avx2", host_class="here"),
-    LaunchOrder(url="http://here", job_id=1, attempt=1, token="secret", threads=1),
+    LaunchOrder(url="http://here", database_id="0" * 32, job_id=1, attempt=1, token="secret", threads=1),
     Start(host=HOST, process="0" * 32),
     RecordBatch(records=[RECORD, FAILED_RECORD]),
     Renewal(progress=3),

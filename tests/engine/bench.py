@@ -11,7 +11,7 @@ from typing import TypeVar
 import psutil
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptEnd, AttemptKey
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity
 from tilewright_service.dispatch.cluster import start_engine
 from tilewright_service.dispatch.dask_engine import DaskEngine
 from tilewright_service.dispatch.engine import Member
@@ -22,6 +22,7 @@ from ..system.running_scheduler import running_scheduler, running_worker
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30.0
+DATABASE, ANOTHER_DATABASE = "a" * 32, "b" * 32
 
 T = TypeVar("T")
 
@@ -35,12 +36,19 @@ def wait_for(look: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) ->
     return found
 
 
-def order(job_id: int, script: str = "sleep", attempt: int = 1) -> LaunchOrder:
-    return LaunchOrder(url=f"http://127.0.0.1:1/{script}", job_id=job_id, attempt=attempt, token="secret", threads=1)
+def order(job_id: int, script: str = "sleep", attempt: int = 1, database_id: str = DATABASE) -> LaunchOrder:
+    return LaunchOrder(
+        url=f"http://127.0.0.1:1/{script}",
+        database_id=database_id,
+        job_id=job_id,
+        attempt=attempt,
+        token="secret",
+        threads=1,
+    )
 
 
-def key(job_id: int, attempt: int = 1) -> AttemptKey:
-    return AttemptKey(job_id=job_id, attempt=attempt)
+def key(job_id: int, attempt: int = 1, database_id: str = DATABASE) -> AttemptIdentity:
+    return order(job_id, attempt=attempt, database_id=database_id).identity
 
 
 class Bench:
@@ -96,11 +104,11 @@ class RunningWorker:
     def launch(self, what: LaunchOrder) -> None:
         self._bench.engine.launch(self.name, what)
 
-    def runs(self, what: AttemptKey) -> bool:
+    def runs(self, what: AttemptIdentity) -> bool:
         return self.member.report.running == [what]
 
-    def end_of(self, what: AttemptKey) -> AttemptEnd | None:
-        return next((each.end for each in self.member.report.ended if each.key == what), None)
+    def end_of(self, what: AttemptIdentity) -> AttemptEnd | None:
+        return next((each.end for each in self.member.report.ended if each.identity == what), None)
 
     def launches(self) -> list[tuple[int, int, int]]:
         """Job, attempt and process, of every attempt that began."""

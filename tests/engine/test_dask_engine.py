@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from .bench import Bench, key, order, wait_for
+from .bench import ANOTHER_DATABASE, Bench, key, order, wait_for
 
 SILENT_SECONDS = 2.5
 
@@ -55,6 +55,19 @@ def test_a_second_attempt_is_refused_for_nobodys_fault(bench: Bench) -> None:
     end = wait_for(lambda: worker.end_of(key(2)))
     assert (end.exit_code, end.is_of_moment, end.reason) == (None, True, "the worker is at another attempt")
     assert worker.runs(key(1))
+
+
+def test_attempts_of_two_databases_with_the_same_number_are_two(bench: Bench) -> None:
+    worker = bench.start_worker()
+    worker.launch(order(1))
+    wait_for(lambda: worker.runs(key(1)))
+    worker.launch(order(1, database_id=ANOTHER_DATABASE))
+    end = wait_for(lambda: worker.end_of(key(1, database_id=ANOTHER_DATABASE)))
+    assert end.is_of_moment
+    bench.engine.kill(worker.name, key(1, database_id=ANOTHER_DATABASE))
+    time.sleep(0.5)
+    assert worker.runs(key(1))
+    assert worker.end_of(key(1)) is None
 
 
 def test_attempts_survive_an_absence_of_the_scheduler_and_all_find_each_other_again(bench: Bench) -> None:

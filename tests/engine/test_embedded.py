@@ -74,6 +74,22 @@ def test_it_is_started_again_when_it_dies(engine: DaskEngine) -> None:
     wait_for(lambda: engine.view().members[after].report.running == [key(1)])
 
 
+def test_a_stray_line_of_its_output_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b'a library greets\n{"scheduler": 7}\n["scheduler"]\n\xff\n\n'
+    (tmp_path / "sitecustomize.py").write_text(f"import os\nos.write(1, {lines!r})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TILEWRIGHT_LOCKS_DIR", str(tmp_path / "locks"))
+    engine = start_engine(Settings(logs_dir=tmp_path, attempt_module=MODULE))
+    try:
+        before = name_of(engine)
+        process = embedded_process()
+        assert process is not None
+        process.kill()
+        wait_for(lambda: set(engine.view().members) - {before})
+    finally:
+        engine.close()
+
+
 def test_nothing_of_it_outlives_a_service_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     with subprocess.Popen(

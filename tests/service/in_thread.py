@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Cause, LaunchOrder, Start
+from tilewright.contract.attempts import Cause, Start
 from tilewright.contract.target import ISAS
 from tilewright.contract.workers import AttemptKey
 from tilewright_service.settings import Settings
@@ -18,7 +18,7 @@ from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.queue import Claim, claim_next
 from tilewright_service.store.waiting import Capacity
 
-from ..services import ONE_IDLE, service_thread
+from ..services import ONE_IDLE, order_of, service_thread
 from .running import workload
 from .stand_in import HOST
 
@@ -47,9 +47,7 @@ class ServiceInThread:
         """Take the next job from the queue, as the dispatcher would, and call home as its attempt, at a workload."""
         claim = self.claim(workers, team)
         assert claim is not None
-        order = LaunchOrder(
-            url=self.url, job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
-        )
+        order = order_of(claim, self.database, self.url)
         attempt = AttemptClient(order, patience_seconds=0)
         if start is not None:
             attempt.start(start)

@@ -6,12 +6,8 @@ from tilewright import __version__
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.hosts import Host
 from tilewright.contract.target import Isa
-from tilewright.contract.workers import AttemptEnd, AttemptKey, EndedAttempt, WorkerReport
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity, EndedAttempt, WorkerReport
 from tilewright_service.dispatch.engine import EngineView, Member
-
-
-def key_of(order: LaunchOrder) -> AttemptKey:
-    return AttemptKey(job_id=order.job_id, attempt=order.attempt)
 
 
 @dataclass
@@ -23,7 +19,7 @@ class PlayedWorker:
     is_here: bool = True
     silent_since: float | None = None
     ails: bool = False
-    running: dict[AttemptKey, LaunchOrder] = field(default_factory=dict)
+    running: dict[AttemptIdentity, LaunchOrder] = field(default_factory=dict)
     ended: list[EndedAttempt] = field(default_factory=list)
 
     @property
@@ -37,10 +33,10 @@ class PlayedWorker:
             peak_gmacs={},
         )
 
-    def end(self, key: AttemptKey, end: AttemptEnd) -> None:
+    def end(self, attempt: AttemptIdentity, end: AttemptEnd) -> None:
         """Its process has ended so."""
-        if self.running.pop(key, None) is not None:
-            self.ended.append(EndedAttempt(key=key, end=end))
+        if self.running.pop(attempt, None) is not None:
+            self.ended.append(EndedAttempt(identity=attempt, end=end))
 
     def leave(self) -> None:
         """It is killed, and its attempts with it."""
@@ -73,12 +69,12 @@ class PlayedEngine:
     def launch(self, worker: str, order: LaunchOrder) -> None:
         chosen = self.workers[worker]
         if chosen.is_here and chosen.silent_since is None and not self.is_deaf:
-            chosen.running[key_of(order)] = order
+            chosen.running[order.identity] = order
 
-    def kill(self, worker: str, key: AttemptKey) -> None:
+    def kill(self, worker: str, attempt: AttemptIdentity) -> None:
         chosen = self.workers.get(worker)
         if chosen is not None and chosen.silent_since is None and not self.is_deaf:
-            chosen.end(key, AttemptEnd(exit_code=-9, reason="it was killed"))
+            chosen.end(attempt, AttemptEnd(exit_code=-9, reason="it was killed"))
 
     def probe(self, worker: str, url: str) -> PlayedProbe:
         return PlayedProbe("it still ails" if self.workers[worker].ails else None)

@@ -33,7 +33,7 @@ from tilewright.contract.jobs import JobRequest, JobState
 from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
 from tilewright.contract.schedules import Verification
 from tilewright.contract.target import Target
-from tilewright.contract.workers import AttemptEnd, AttemptKey
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity, AttemptKey
 from tilewright.contract.workload import Workload
 from tilewright.errors import Conflict, InvalidRequest, StaleAttempt
 from tilewright_service.dispatch.reconciler import Reconciler
@@ -53,7 +53,7 @@ from tilewright_service.store.records import store_records
 from tilewright_service.store.schedules import publish
 from tilewright_service.store.submissions import submit
 
-from .played_engine import PlayedEngine, PlayedWorker, key_of
+from .played_engine import PlayedEngine, PlayedWorker
 
 LEASE_SECONDS = 10.0
 PEOPLE = st.sampled_from(["ada", "grace", ""])
@@ -77,7 +77,7 @@ class Process:
     """An attempt's, as it knows itself; its worker need not know what became of it."""
 
     def __init__(self, order: LaunchOrder, worker: PlayedWorker) -> None:
-        self.order, self.worker, self.key = order, worker, key_of(order)
+        self.order, self.worker, self.key = order, worker, order.identity.key
         self.nonce = uuid.uuid4().hex
         self.is_started = False
         self.workload: str | None = None
@@ -85,7 +85,7 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        return self.key in self.worker.running and self.worker.is_here
+        return self.order.identity in self.worker.running and self.worker.is_here
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -101,7 +101,7 @@ class QueueMachine(RuleBasedStateMachine):
             PlayedWorker("two-2", "two", cores=1),
         ]
         self.engine = PlayedEngine(self.workers)
-        self.processes: dict[AttemptKey, Process] = {}
+        self.processes: dict[AttemptIdentity, Process] = {}
         self.jobs: list[int] = []
         self.numbers, self.reports, self.ends = count(), cycle(REPORTS), cycle(ENDS)
         self.stored: Counter[int] = Counter()
@@ -206,7 +206,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._report(process, next(self.reports))
 
     def _crash(self, process: Process) -> None:
-        process.worker.end(process.key, next(self.ends))
+        process.worker.end(process.order.identity, next(self.ends))
 
     def _fail(self, process: Process) -> None:
         failure = WorkloadFailure(workload_id=process.workload or "", reason="as it was told")
@@ -376,8 +376,8 @@ class QueueMachine(RuleBasedStateMachine):
         for service in self.services:
             service.reconcile()
         for worker in self.workers:
-            for key, order in worker.running.items():
-                self.processes.setdefault(key, Process(order, worker))
+            for identity, order in worker.running.items():
+                self.processes.setdefault(identity, Process(order, worker))
 
     def _behave(self, process: Process) -> None:
         """As a healthy attempt does, one step."""
@@ -452,7 +452,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _report(self, process: Process, report: Report) -> None:
         self._call(process, lambda session: report_result(session, process.key, report))
-        process.worker.end(process.key, AttemptEnd(exit_code=0))
+        process.worker.end(process.order.identity, AttemptEnd(exit_code=0))
         process.is_started = False
         self._round()
 
@@ -474,7 +474,7 @@ class QueueMachine(RuleBasedStateMachine):
                 return call(session)
         except StaleAttempt:
             if not self._is_open(process.key):
-                process.worker.end(process.key, AttemptEnd(exit_code=1))
+                process.worker.end(process.order.identity, AttemptEnd(exit_code=1))
             return None
 
     def _expect_refusal(self, call: Any) -> None:

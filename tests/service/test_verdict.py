@@ -6,7 +6,7 @@ import pytest
 
 from tilewright import __version__
 from tilewright.contract.attempts import Cause
-from tilewright.contract.workers import AttemptEnd, AttemptKey, EndedAttempt, WorkerReport
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity, AttemptKey, EndedAttempt, WorkerReport
 from tilewright_service.dispatch.engine import EngineView, Member
 from tilewright_service.dispatch.verdict import UNKNOWN_SECONDS, Verdict, verdict_on
 from tilewright_service.dispatch.watch import ABSENT_SECONDS, Watch
@@ -16,6 +16,7 @@ from tilewright_service.store.open_attempts import OpenAttempt
 from .stand_in import HOST
 
 KEY = AttemptKey(job_id=1, attempt=1)
+DATABASE, ANOTHER_DATABASE = "a" * 32, "b" * 32
 ATTEMPT = OpenAttempt(KEY, "one", True, False, beats=1, progress=1, workload_id="a", seconds=None)
 SETTINGS = Settings(lease_seconds=10, launch_seconds=40, cancel_seconds=4, stall_seconds=600, workload_seconds=3600)
 
@@ -30,7 +31,7 @@ class Observer:
     def look(self, attempt: OpenAttempt, member: Member | None, is_embedded: bool = False) -> Verdict | None:
         [sight] = self.watch.look([attempt])
         view = EngineView({} if member is None else {"one": member})
-        return verdict_on(sight, self.watch, view, is_embedded, SETTINGS)
+        return verdict_on(sight, DATABASE, self.watch, view, is_embedded, SETTINGS)
 
     def wait(self, seconds: float, change: Callable[[int], OpenAttempt], member: Member | None) -> Verdict | None:
         """The first verdict; `change` gives the attempt as it is in each second."""
@@ -42,15 +43,18 @@ class Observer:
 
 
 def member(
-    *running: AttemptKey, silent_seconds: float = 0.0, ended: tuple[tuple[AttemptKey, AttemptEnd], ...] = ()
+    *running: AttemptKey,
+    silent_seconds: float = 0.0,
+    ended: tuple[tuple[AttemptKey, AttemptEnd], ...] = (),
+    database_id: str = DATABASE,
 ) -> Member:
     report = WorkerReport(
         name="one",
         version=__version__,
         host=HOST,
         cores=2,
-        running=list(running),
-        ended=[EndedAttempt(key=key, end=end) for key, end in ended],
+        running=[AttemptIdentity.of(database_id, key) for key in running],
+        ended=[EndedAttempt(identity=AttemptIdentity.of(database_id, key), end=end) for key, end in ended],
     )
     return Member(report, silent_seconds)
 
@@ -162,3 +166,11 @@ def test_of_a_worker_that_is_gone_the_lease_is_waited_for_unless_it_died_with_th
     gone = observer.look(ATTEMPT, None, is_embedded=True)
     assert gone is not None
     assert gone.cause is Cause.MOMENT
+
+
+def test_an_attempt_of_another_database_is_another_attempt() -> None:
+    ended = member(ended=((KEY, AttemptEnd(exit_code=-11, reason="it crashed")),), database_id=ANOTHER_DATABASE)
+    assert Observer().look(ATTEMPT, ended) is None
+    lost = Observer().wait(UNKNOWN_SECONDS + 2, working, member(KEY, database_id=ANOTHER_DATABASE))
+    assert lost is not None
+    assert "does not know of the attempt any more" in lost.reason

@@ -21,7 +21,7 @@ from tilewright_service.store.queue import claim_next
 
 from ..environment import environment
 from ..service.in_thread import ServiceInThread
-from ..services import service_thread
+from ..services import order_of, service_thread
 
 SECONDS = 120.0
 TRIALS = 3
@@ -42,9 +42,7 @@ class TuningService(ServiceInThread):
         with self.database.writing() as session:
             claim = claim_next(session, [worker], [worker])
         assert claim is not None
-        return LaunchOrder(
-            url=self.url, job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
-        )
+        return order_of(claim, self.database, self.url)
 
     def client(self) -> AttemptClient:
         return AttemptClient(self.order())

@@ -22,7 +22,7 @@ from tilewright.contract.workload import Workload
 from tilewright.errors import ScheduleChanged
 
 DATABASE = "5f3c9a01" * 4
-ORDER = LaunchOrder(url="http://nowhere", job_id=1, attempt=1, token="none", threads=1)
+ORDER = LaunchOrder(url="http://nowhere", database_id=DATABASE, job_id=1, attempt=1, token="none", threads=1)
 NOTHING = History(records=[], incumbent=None)
 
 

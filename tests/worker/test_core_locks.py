@@ -1,5 +1,6 @@
 """Whoever measures has the cores to himself; and a stranger who plants something in a lock's place gains nothing."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -150,3 +151,18 @@ def test_a_lock_that_was_tidied_away_is_made_anew(locks_dir: Path) -> None:
         file.unlink()
     with held_by_another_process():
         assert CoreLocks().holder() is not None
+
+
+def test_a_file_system_without_locks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(core_locks.fcntl, "flock", refuse)
+    with pytest.raises(LocksRefused, match=r"cannot be locked \(No locks available\); TILEWRIGHT_LOCKS_DIR names"):
+        CoreLocks().holder()
+
+
+def test_what_fails_while_the_cores_are_held_is_not_taken_for_a_lock() -> None:
+    with pytest.raises(BlockingIOError), CoreLocks().held():
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+    assert CoreLocks().holder() is None

@@ -34,9 +34,11 @@ assert not [name for name in sys.modules if name.startswith("tilewright")]
 print(json.dumps([len(database), *sorted(best.values())]))
 """
 
+HERE, ELSEWHERE = "0123abcd" * 4, "f" * 32
+
 
 def record(workload: Workload, candidate: Candidate, *latencies_us: float, attempt: int = 1) -> NewRecord:
-    order = LaunchOrder(url="http://nowhere", job_id=7, attempt=attempt, token="none", threads=1)
+    order = LaunchOrder(url="http://nowhere", database_id=HERE, job_id=7, attempt=attempt, token="none", threads=1)
     trial = (
         Measured(candidate, list(latencies_us), seconds=0.1, slowdown=1.0)
         if latencies_us
@@ -50,7 +52,6 @@ RECORDS = (
     record(DENSE, tiled(8), 31.0, 30.0, 32.0),
     record(DENSE, tiled(16), 21.0, 20.0, 22.0),
 )
-HERE, ELSEWHERE = "0123abcd" * 4, "f" * 32
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What an attempt could not deliver is delivered by whoever starts next on its host, for whichever job."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from tilewright.errors import InvalidRequest, ServerUnreachable
 from tilewright_kernels.isa.host import host_class, this_host
 from tilewright_worker.attempt import run_attempt
 from tilewright_worker.job_folder import job_folder
-from tilewright_worker.journal import Journal, Writer
+from tilewright_worker.journal import ACKNOWLEDGED, DELIVERY_LOCK, Journal, Writer
+from tilewright_worker.journal import RECORDS as RECORDS_FILE
 from tilewright_worker.leftovers import deliver_leftovers
 
 from .lonely_client import DATABASE, LonelyClient
@@ -80,3 +82,39 @@ def test_an_attempt_delivers_before_it_takes_a_workload(tmp_path: Path) -> None:
     client = LonelyClient()
     assert run_attempt(client, this_host(), tmp_path) == Finished()
     assert [record.candidate for batch in client.records for record in batch.records] == [r.candidate for r in RECORDS]
+
+
+def test_a_folder_in_which_nothing_is_left_is_not_touched(tmp_path: Path) -> None:
+    folder = job_folder(tmp_path, 7, DATABASE)
+    write(folder, *RECORDS)
+    deliver(LonelyClient(), tmp_path)
+    (folder / DELIVERY_LOCK).unlink()
+    before = sorted(folder.iterdir())
+    assert deliver(LonelyClient(), tmp_path) == []
+    assert sorted(folder.iterdir()) == before
+    write(folder, RECORDS[0])
+    assert deliver(LonelyClient(), tmp_path) == [RECORDS[0].candidate]
+
+
+def test_a_broken_word_of_what_the_service_has_is_as_none(tmp_path: Path) -> None:
+    folder = job_folder(tmp_path, 7, DATABASE)
+    write(folder, *RECORDS)
+    for word in ("", "many", "-1", "999999999"):
+        (folder / ACKNOWLEDGED).write_text(word)
+        assert deliver(LonelyClient(), tmp_path) == [each.candidate for each in RECORDS]
+
+
+@pytest.mark.alone
+def test_ten_thousand_finished_jobs_cost_no_time(tmp_path: Path) -> None:
+    for job in range(10_000):
+        folder = tmp_path / str(job)
+        folder.mkdir()
+        (folder / "database_id").write_text(f"{DATABASE}\n")
+        (folder / RECORDS_FILE).write_text("0123456789\n")
+        (folder / ACKNOWLEDGED).write_text("11\n")
+    seconds = []
+    for _ in range(3):
+        begun = time.monotonic()
+        assert deliver(LonelyClient(), tmp_path) == []
+        seconds.append(time.monotonic() - begun)
+    assert min(seconds) < 0.2

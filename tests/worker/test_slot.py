@@ -1,5 +1,6 @@
 """A slot runs one attempt at a time, has the next process ready, and blames a host for what lies at it."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,22 @@ import psutil
 import pytest
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptEnd, AttemptKey
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity
 from tilewright_worker.slot import Slot
 
 from ..engine.bench import key, order, wait_for
+
+BROKEN = """
+import sys, time
+from tilewright_worker.slot import Slot
+
+def fail(_):
+    raise RuntimeError("nobody expected this")
+
+Slot._next_order = fail
+Slot("tests.engine.stand_in", sys.argv[1])
+time.sleep(60)
+"""
 
 MakeSlot = Callable[[], Slot]
 
@@ -48,8 +61,8 @@ def launches(folder: Path) -> list[int]:
     return [int(line.split()[2]) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def end_of(slot: Slot, what: AttemptKey) -> AttemptEnd:
-    return wait_for(lambda: next((each.end for each in slot.state().ended if each.key == what), None))
+def end_of(slot: Slot, what: AttemptIdentity) -> AttemptEnd:
+    return wait_for(lambda: next((each.end for each in slot.state().ended if each.identity == what), None))
 
 
 def test_the_process_of_an_attempt_stands_by_before_there_is_an_order(make_slot: MakeSlot, tmp_path: Path) -> None:
@@ -97,7 +110,7 @@ def test_the_newest_ends_are_kept(make_slot: MakeSlot) -> None:
         slot.launch(order(job))
     state = slot.state()
     assert state.is_draining
-    assert [each.key.job_id for each in state.ended] == list(range(9, 41))
+    assert [each.identity.job_id for each in state.ended] == list(range(9, 41))
     assert all(each.end.is_of_moment for each in state.ended)
 
 
@@ -121,3 +134,12 @@ def environments() -> Iterator[dict[str, str]]:
     for pid in stand_ins():
         with suppress(psutil.Error):  # it has just ended
             yield psutil.Process(pid).environ()
+
+
+def test_a_process_whose_slot_has_failed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILEWRIGHT_LOCKS_DIR", str(tmp_path / "locks"))
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN, str(tmp_path)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert "RuntimeError: nobody expected this" in done.stderr

@@ -106,20 +106,40 @@ def _require_own_or_shared(path: Path, status: os.stat_result) -> None:
 
 @contextmanager
 def _locked(directory: int, core: int, kind: int) -> Iterator[None]:
+    descriptor = _lock(directory, core, kind)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(directory: int, core: int, kind: int) -> int:
     deadline = time.monotonic() + (TRY_SECONDS if kind == fcntl.LOCK_EX else 0.0)
     while True:
-        descriptor = _open_lock(directory, core)
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            if _is_still(directory, core, descriptor):
-                yield
-                return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise CoresTaken(f"core {core} is measured on by {_holder(descriptor)}") from None
-            time.sleep(0.02)
-        finally:
-            os.close(descriptor)
+        with ExitStack() as opened:
+            descriptor = _open_lock(directory, core)
+            opened.callback(os.close, descriptor)
+            is_ours = _take(descriptor, core, kind)
+            if is_ours and _is_still(directory, core, descriptor):
+                opened.pop_all()
+                return descriptor
+            if not is_ours and time.monotonic() >= deadline:
+                raise CoresTaken(f"core {core} is measured on by {_holder(descriptor)}")
+        time.sleep(0.02)
+
+
+def _take(descriptor: int, core: int, kind: int) -> bool:
+    """False when somebody else has it."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # a file system that has no locks, or no more of them
+        raise LocksRefused(
+            f"the core lock {_name(core)} in {_directory()} cannot be locked ({error.strerror}); "
+            f"{SETTING} names another directory"
+        ) from error
+    return True
 
 
 def _open_lock(directory: int, core: int) -> int:

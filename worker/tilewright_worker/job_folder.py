@@ -1,7 +1,8 @@
 """Which folder of `tuning_logs` a job has. Numbers of jobs mean something only together with their database."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tilewright_worker.lines import file_lock, replace_file, sync_folder
@@ -38,8 +39,10 @@ def owner_of(folder: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-def folders_of(logs_dir: Path, database_id: str) -> Iterator[Path]:
-    """All of them, of whatever job."""
-    for folder in sorted(logs_dir.iterdir()):
+def folders_of(logs_dir: Path, database_id: str, is_wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Path]:
+    """All of them, of whatever job, that `is_wanted`: it is asked first, and should be quick, for there may be many."""
+    with os.scandir(logs_dir) as entries:
+        paths = sorted(entry.path for entry in entries if is_wanted(entry.path))
+    for folder in map(Path, paths):
         if owner_of(folder) == database_id:
             yield folder

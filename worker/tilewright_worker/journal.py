@@ -1,5 +1,6 @@
 """What an attempt leaves on disk: every record before it is sent, and how much of it the service has."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ MOST_ERRORS = 2**20
 
 LONGEST_ERROR = 10_000
 
+RECORDS = "records.jsonl"
+
 DELIVERY_LOCK = ".delivery.lock"
 """Held by whoever finds out what the service has."""
 
@@ -32,7 +35,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.records = Lines(folder / "records.jsonl")
+        self.records = Lines(folder / RECORDS)
         self._workloads = Lines(folder / "workloads.jsonl")
         self._known: dict[str, Workload] = {}
         self._read_workloads_to = 0
@@ -139,6 +142,28 @@ def is_being_written(folder: Path, attempt: int) -> bool:
         return False
     finally:
         lock.close()
+
+
+def may_have_unacknowledged(folder: str) -> bool:
+    """What `Journal.unacknowledged` would find out, in microseconds and without making a file."""
+    try:
+        size = os.stat(f"{folder}/{RECORDS}").st_size
+    except OSError:
+        return False
+    return size > 0 and _number_in(f"{folder}/{ACKNOWLEDGED}") != size
+
+
+def _number_in(path: str) -> int | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return int(os.read(descriptor, 32))
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def read_record(line: bytes) -> NewRecord | None:

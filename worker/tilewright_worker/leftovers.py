@@ -9,7 +9,13 @@ from tilewright.contract.attempts import RecordBatch
 from tilewright.contract.records import NewRecord
 from tilewright.errors import Conflict, InvalidRequest, NotFound, StaleAttempt, TooLarge
 from tilewright_worker.job_folder import folders_of
-from tilewright_worker.journal import DELIVERY_LOCK, Journal, acknowledge_where, is_being_written
+from tilewright_worker.journal import (
+    DELIVERY_LOCK,
+    Journal,
+    acknowledge_where,
+    is_being_written,
+    may_have_unacknowledged,
+)
 from tilewright_worker.lines import file_lock
 from tilewright_worker.record_sender import BATCH
 
@@ -21,7 +27,7 @@ def deliver_leftovers(
     client: AttemptClient, logs_dir: Path, database_id: str, host_class: str, on_batch: Callable[[], None]
 ) -> None:
     """Of all jobs of the database. Raises what the client raises while the service is away; nothing else stops it."""
-    for folder in folders_of(logs_dir, database_id):
+    for folder in folders_of(logs_dir, database_id, may_have_unacknowledged):
         try:
             with file_lock(folder / DELIVERY_LOCK, waits=False) as is_alone:
                 if is_alone:

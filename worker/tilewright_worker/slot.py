@@ -3,12 +3,13 @@
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptEnd, AttemptKey, EndedAttempt
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity, EndedAttempt
 from tilewright_worker.child import Child
 from tilewright_worker.core_locks import CoreLocks, CoresTaken, LocksRefused
 
@@ -20,7 +21,7 @@ STAND_BY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class SlotState:
-    running: AttemptKey | None
+    running: AttemptIdentity | None
     ended: tuple[EndedAttempt, ...]
     is_draining: bool
     busy: str | None
@@ -36,34 +37,34 @@ class Slot:
         self._locks = CoreLocks()
         self._changed = threading.Condition()
         self._order: LaunchOrder | None = None
-        self._running: AttemptKey | None = None
+        self._running: AttemptIdentity | None = None
         self._child: Child | None = None
         self._standby: Child | None = None
-        self._killed: set[AttemptKey] = set()
+        self._killed: set[AttemptIdentity] = set()
         self._ended: deque[EndedAttempt] = deque(maxlen=ENDED)
         self._is_draining = False
-        threading.Thread(target=self._serve, name="slot", daemon=True).start()
+        threading.Thread(target=self._live, name="slot", daemon=True).start()
 
     def launch(self, order: LaunchOrder) -> None:
         """Run the attempt, unless it was launched before; that it cannot run here shows as its end."""
-        key = _key(order)
+        identity = order.identity
         with self._changed:
-            if key == self._running or any(each.key == key for each in self._ended):
+            if identity == self._running or any(each.identity == identity for each in self._ended):
                 return
             if self._is_draining:
-                self._conclude(key, _of_moment("the worker is leaving"))
+                self._conclude(identity, _of_moment("the worker is leaving"))
             elif self._running is not None:
-                self._conclude(key, _of_moment("the worker is at another attempt"))
+                self._conclude(identity, _of_moment("the worker is at another attempt"))
             else:
-                self._order, self._running = order, key
+                self._order, self._running = order, identity
                 self._changed.notify_all()
         self.on_change()
 
-    def kill(self, key: AttemptKey) -> None:
+    def kill(self, identity: AttemptIdentity) -> None:
         """Kill the attempt and everything that it started, if it runs here."""
         with self._changed:
-            if key == self._running:
-                self._killed.add(key)
+            if identity == self._running:
+                self._killed.add(identity)
                 if self._child is not None:
                     self._child.kill()
 
@@ -97,8 +98,17 @@ class Slot:
     def _holder(self) -> str | None:
         try:
             return self._locks.holder()
-        except LocksRefused as refusal:
+        except (LocksRefused, OSError) as refusal:
             return str(refusal)
+
+    def _live(self) -> None:
+        """A process without this thread would look well and run nothing, so it ends, and is started again."""
+        try:
+            self._serve()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
 
     def _serve(self) -> None:
         while True:
@@ -107,9 +117,9 @@ class Slot:
             if order is not None:
                 end = self._run(order)
                 with self._changed:
-                    self._conclude(_key(order), end)
+                    self._conclude(order.identity, end)
                     self._order = self._running = self._child = None
-                    self._killed.discard(_key(order))
+                    self._killed.discard(order.identity)
                     self._changed.notify_all()
                 self.on_change()
 
@@ -149,7 +159,7 @@ class Slot:
         child = self._take_child()
         with self._changed:
             self._child = child
-            if _key(order) in self._killed or self._is_draining:
+            if order.identity in self._killed or self._is_draining:
                 child.end()
                 return _of_moment("the attempt was ended before it began")
         return child.carry_out(order)
@@ -163,12 +173,8 @@ class Slot:
             standby.end()
         return Child(self._module, self._logs_dir)
 
-    def _conclude(self, key: AttemptKey, end: AttemptEnd) -> None:
-        self._ended.append(EndedAttempt(key=key, end=end))
-
-
-def _key(order: LaunchOrder) -> AttemptKey:
-    return AttemptKey(job_id=order.job_id, attempt=order.attempt)
+    def _conclude(self, identity: AttemptIdentity, end: AttemptEnd) -> None:
+        self._ended.append(EndedAttempt(identity=identity, end=end))
 
 
 def _of_moment(reason: str) -> AttemptEnd:

@@ -4,13 +4,14 @@ It is open as long as the worker runs, whether or not there is a scheduler where
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Literal
 
 from distributed.core import Server
 from distributed.security import Security
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey, WorkerReport
+from tilewright.contract.workers import AttemptIdentity, WorkerReport
 from tilewright_kernels.isa.host import this_host
 from tilewright_worker.host_probe import probe_host
 from tilewright_worker.scratch import scratch_directory
@@ -70,8 +71,8 @@ class WorkerServer:
         self._slot.launch(LaunchOrder.model_validate_json(order))
         return {}
 
-    async def _kill(self, key: str) -> dict[str, Any]:
-        self._slot.kill(AttemptKey.model_validate_json(key))
+    async def _kill(self, identity: str) -> dict[str, Any]:
+        self._slot.kill(AttemptIdentity.model_validate_json(identity))
         return {}
 
     async def _probe(self, url: str) -> dict[str, Any]:
@@ -93,7 +94,8 @@ class WorkerServer:
 
     def _announce(self) -> None:
         """From any thread."""
-        self._loop.call_soon_threadsafe(self._bump)
+        with suppress(RuntimeError):  # it was closed: nobody asks any more
+            self._loop.call_soon_threadsafe(self._bump)
 
     def _bump(self) -> None:
         self._revision += 1

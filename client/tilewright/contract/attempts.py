@@ -22,10 +22,11 @@ from pydantic import Field, StrictInt
 
 from tilewright.contract.candidates import CandidateFields, Choice
 from tilewright.contract.hosts import Host
-from tilewright.contract.message import Latency, Message, RowId, Sha256
+from tilewright.contract.message import DatabaseId, Latency, Message, RowId, Sha256
 from tilewright.contract.records import NewRecord, Provenance, RecordState
 from tilewright.contract.schedules import InstructionCount, Schedule, Verification
 from tilewright.contract.target import Target, TargetName, Threads
+from tilewright.contract.workers import AttemptIdentity
 from tilewright.contract.workload import Workload
 
 
@@ -33,10 +34,15 @@ class LaunchOrder(Message):
     """What the engine hands to a worker: enough to call home, nothing else."""
 
     url: str
+    database_id: DatabaseId
     job_id: RowId
     attempt: Annotated[StrictInt, Field(ge=1)]
     token: str
     threads: Threads
+
+    @property
+    def identity(self) -> AttemptIdentity:
+        return AttemptIdentity(database_id=self.database_id, job_id=self.job_id, attempt=self.attempt)
 
 
 class Cause(StrEnum):
@@ -74,7 +80,7 @@ class AttemptBrief(Message):
     threads: Threads
     lease_seconds: float
     """Renew well within this, or others take over."""
-    database_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    database_id: DatabaseId
     """Of the database that the job is in; ids of jobs mean something only together with it."""
 
 

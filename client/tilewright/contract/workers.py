@@ -2,12 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, StrictInt
 
 from tilewright.contract.hosts import Host
-from tilewright.contract.message import Message, RowId
+from tilewright.contract.message import DatabaseId, Message, PlainName, RowId
 from tilewright.contract.target import Isa
 
 
@@ -16,6 +16,23 @@ class AttemptKey(Message):
 
     job_id: RowId
     attempt: Annotated[StrictInt, Field(ge=1)]
+
+
+class AttemptIdentity(Message):
+    """Names one attempt among those of all databases: services that share a scheduler share its workers."""
+
+    database_id: DatabaseId
+    job_id: RowId
+    attempt: Annotated[StrictInt, Field(ge=1)]
+
+    @classmethod
+    def of(cls, database_id: str, key: AttemptKey) -> Self:
+        return cls(database_id=database_id, job_id=key.job_id, attempt=key.attempt)
+
+    @property
+    def key(self) -> AttemptKey:
+        """For whoever knows the database."""
+        return AttemptKey(job_id=self.job_id, attempt=self.attempt)
 
 
 class WorkerState(StrEnum):
@@ -61,21 +78,21 @@ class AttemptEnd(Message):
 
 
 class EndedAttempt(Message):
-    key: AttemptKey
+    identity: AttemptIdentity
     end: AttemptEnd
 
 
 class WorkerReport(Message):
     """What a worker says of itself whenever the engine asks."""
 
-    name: str
+    name: Annotated[PlainName, Field(min_length=1)]
     """Its own, and of no other process ever."""
     version: Annotated[str, Field(max_length=64)]
     """Of Tilewright; a service gives work only to workers of its own version."""
     host: Host
     cores: Annotated[StrictInt, Field(ge=1)]
     """That it may use."""
-    running: list[AttemptKey] = []
+    running: list[AttemptIdentity] = []
     ended: list[EndedAttempt] = []
     """The newest few."""
     is_draining: bool = False

@@ -17,7 +17,7 @@ from distributed.security import Security
 from pydantic import ValidationError
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey, ProbeReport
+from tilewright.contract.workers import AttemptIdentity, ProbeReport
 from tilewright_service.dispatch.engine import EngineView, Member
 from tilewright_service.dispatch.known_worker import (
     ANSWER_SECONDS,
@@ -58,7 +58,7 @@ class DaskEngine:
         self._workers: dict[str, KnownWorker] = {}
         self._away: str | None = None
         self._clock = PatientClock()
-        self._telling: set[tuple[str, str, AttemptKey]] = set()
+        self._telling: set[tuple[str, str, AttemptIdentity]] = set()
         self._loop = asyncio.new_event_loop()
         self._nudge = asyncio.Event()
         self._pool: ConnectionPool
@@ -73,8 +73,8 @@ class DaskEngine:
     def launch(self, worker: str, order: LaunchOrder) -> None:
         self._begin(self._launch(worker, order)).add_done_callback(_log_failure)
 
-    def kill(self, worker: str, key: AttemptKey) -> None:
-        self._begin(self._kill(worker, key)).add_done_callback(_log_failure)
+    def kill(self, worker: str, attempt: AttemptIdentity) -> None:
+        self._begin(self._kill(worker, attempt)).add_done_callback(_log_failure)
 
     def probe(self, worker: str, url: str) -> "WorkerProbe":
         return WorkerProbe(worker, self._begin(self._probe(worker, url)))
@@ -165,30 +165,30 @@ class DaskEngine:
         self.on_change()
 
     async def _launch(self, name: str, order: LaunchOrder) -> None:
-        key = AttemptKey(job_id=order.job_id, attempt=order.attempt)
+        arguments = {"order": order.model_dump_json()}
         try:
             # Once, and not for long: there may be another worker for it.
-            await self._tell_once("tilewright_launch", name, key, {"order": order.model_dump_json()}, LAUNCH_SECONDS, 1)
+            await self._tell_once("tilewright_launch", name, order.identity, arguments, LAUNCH_SECONDS, 1)
         except Undelivered as error:
             worker = self._find(name)
             if worker is not None:
-                worker.note_undelivered(key, f"the worker {name} could not be told to begin: {error}")
+                worker.note_undelivered(order.identity, f"the worker {name} could not be told to begin: {error}")
 
-    async def _kill(self, name: str, key: AttemptKey) -> None:
+    async def _kill(self, name: str, attempt: AttemptIdentity) -> None:
         with suppress(Undelivered):  # who asked sees that it still runs, and asks again
-            await self._tell_once("tilewright_kill", name, key, {"key": key.model_dump_json()})
+            await self._tell_once("tilewright_kill", name, attempt, {"identity": attempt.model_dump_json()})
 
     async def _tell_once(
         self,
         operation: str,
         name: str,
-        key: AttemptKey,
+        attempt: AttemptIdentity,
         arguments: dict[str, str],
         seconds: float = ANSWER_SECONDS,
         tries: int = TRIES,
     ) -> None:
         """Unless it is just being told; nor is a worker that has left. Raises Undelivered."""
-        worker, telling = self._find(name), (operation, name, key)
+        worker, telling = self._find(name), (operation, name, attempt)
         if worker is None or telling in self._telling:
             return
         self._telling.add(telling)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey, WorkerReport
+from tilewright.contract.workers import AttemptIdentity, WorkerReport
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Engine(Protocol):
     def launch(self, worker: str, order: LaunchOrder) -> None:
         """Have this worker run the attempt. Whether it does shows in its reports; to say it twice is to say it once."""
 
-    def kill(self, worker: str, key: AttemptKey) -> None:
+    def kill(self, worker: str, attempt: AttemptIdentity) -> None:
         """Kill the attempt and all that it started. Not an error when it, or the worker, is gone."""
 
     def probe(self, worker: str, url: str) -> "Probe":

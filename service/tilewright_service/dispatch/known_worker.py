@@ -8,7 +8,7 @@ import structlog
 from distributed.core import ConnectionPool
 from pydantic import ValidationError
 
-from tilewright.contract.workers import AttemptEnd, AttemptKey, EndedAttempt, WorkerReport
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity, EndedAttempt, WorkerReport
 from tilewright_service.dispatch.engine import Member
 
 HOLD_SECONDS = 1.0
@@ -42,7 +42,7 @@ class KnownWorker:
         self._pool, self._clock, self._on_change = pool, clock, on_change
         self._heard_at = clock()
         self._revision = 0
-        self._undelivered: dict[AttemptKey, EndedAttempt] = {}
+        self._undelivered: dict[AttemptIdentity, EndedAttempt] = {}
         self._conversation = asyncio.get_running_loop().create_task(self._converse())
 
     def forget(self) -> None:
@@ -58,16 +58,16 @@ class KnownWorker:
         report = self.report
         if report is None:
             return None
-        told = {*report.running, *(each.key for each in report.ended)}
-        undelivered = [each for key, each in self._undelivered.items() if key not in told]
+        told = {*report.running, *(each.identity for each in report.ended)}
+        undelivered = [each for identity, each in self._undelivered.items() if identity not in told]
         if undelivered:
             report = report.model_copy(update={"ended": [*report.ended, *undelivered]})
         return Member(report, self.silent_seconds)
 
-    def note_undelivered(self, key: AttemptKey, reason: str) -> None:
+    def note_undelivered(self, attempt: AttemptIdentity, reason: str) -> None:
         """It shows as an attempt that ended, for nobody's fault; the worker's own word counts more."""
         end = AttemptEnd(exit_code=None, reason=reason, is_of_moment=True)
-        self._undelivered[key] = EndedAttempt(key=key, end=end)
+        self._undelivered[attempt] = EndedAttempt(identity=attempt, end=end)
         while len(self._undelivered) > UNDELIVERED:
             self._undelivered.pop(next(iter(self._undelivered)))
         self._on_change()

@@ -80,6 +80,7 @@ class EmbeddedProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            errors="replace",
             env={name: value for name, value in os.environ.items() if name not in LEFT_OUT},
             process_group=0,
         )
@@ -95,7 +96,8 @@ class EmbeddedProcess:
         while not self._is_closing:
             assert self._process.stdout is not None
             for line in self._process.stdout:
-                self._say(json.loads(line)["scheduler"], None)
+                if (address := _scheduler_in(line)) is not None:
+                    self._say(address, None)
             exit_code = self._process.wait()
             if not self._is_closing:
                 self._say(None, f"the worker of this service ended with {exit_code}; it is started again")
@@ -115,3 +117,13 @@ class EmbeddedProcess:
     def _say(self, address: str | None, trouble: str | None) -> None:
         self.address, self.trouble = address, trouble
         self.on_change()
+
+
+def _scheduler_in(line: str) -> str | None:
+    """The address that an `EmbeddedReady` has; None for what some library may print there."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    address = said.get("scheduler") if isinstance(said, dict) else None
+    return address if isinstance(address, str) else None

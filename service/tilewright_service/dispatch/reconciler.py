@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tilewright.contract.attempts import Cause, LaunchOrder
-from tilewright.contract.workers import AttemptKey, Worker, WorkerState
+from tilewright.contract.workers import AttemptIdentity, Worker, WorkerState
 from tilewright_service.dispatch.engine import Engine, EngineView
 from tilewright_service.dispatch.leader import Leader
 from tilewright_service.dispatch.probing import Probing
@@ -21,6 +21,7 @@ from tilewright_service.store.ailing import Ailment, set_aside_hosts
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
 from tilewright_service.store.lanes import WorkerFacts
+from tilewright_service.store.leadership import database_id
 from tilewright_service.store.open_attempts import OpenAttempt, open_attempts
 from tilewright_service.store.queue import Claim, claim_next
 from tilewright_service.store.waiting import Capacity, facts_of
@@ -51,11 +52,13 @@ class Reconciler:
         self._settings = settings
         self._url = url
         self._clock = clock
+        with database.reading() as session:
+            self._database_id = database_id(session)
         self._leader = Leader(database, server_id, clock)
         self._watch = Watch(clock)
         self._probing = Probing(database, engine, url, clock)
         self._capacity: Capacity | None = None
-        self._strays: dict[AttemptKey, float] = {}
+        self._strays: dict[AttemptIdentity, float] = {}
         self._finished_round_at: float | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -78,7 +81,7 @@ class Reconciler:
                 attempts = open_attempts(session)
             for attempt in attempts:
                 self._end(attempt, Verdict(Cause.MOMENT, "the service was stopped"))
-                self._engine.kill(attempt.worker, attempt.key)
+                self._kill(attempt)
         self._leader.leave()
 
     def capacity(self) -> Capacity | None:
@@ -126,7 +129,7 @@ class Reconciler:
         """End those that have ended or are to be ended; the others are left."""
         left = []
         for sight in self._watch.look(attempts):
-            verdict = verdict_on(sight, self._watch, view, self._engine.is_embedded, self._settings)
+            verdict = verdict_on(sight, self._database_id, self._watch, view, self._engine.is_embedded, self._settings)
             if verdict is None:
                 left.append(sight.attempt)
                 continue
@@ -138,7 +141,7 @@ class Reconciler:
                 log.error("attempt_not_ended", **dict(sight.attempt.key), error=repr(error))
                 left.append(sight.attempt)
                 continue
-            self._engine.kill(sight.attempt.worker, sight.attempt.key)
+            self._kill(sight.attempt)
         return left
 
     def _end(self, attempt: OpenAttempt, verdict: Verdict) -> None:
@@ -150,20 +153,26 @@ class Reconciler:
             self._metrics.leases_lost.inc(verdict.is_of_lease)
             log.info("attempt_ended", **dict(attempt.key), cause=verdict.cause.value, reason=verdict.reason)
 
+    def _kill(self, attempt: OpenAttempt) -> None:
+        self._engine.kill(attempt.worker, AttemptIdentity.of(self._database_id, attempt.key))
+
     def _kill_strays(self, attempts: list[OpenAttempt], view: EngineView) -> None:
-        """Attempts that have no authority any more, and still hold a worker."""
+        """Attempts of this database that have no authority any more, and still hold a worker."""
         known = {attempt.key for attempt in attempts}
         strays = {
-            key: name for name, member in view.members.items() for key in member.report.running if key not in known
+            each: name
+            for name, member in view.members.items()
+            for each in member.report.running
+            if each.database_id == self._database_id and each.key not in known
         }
-        self._strays = {key: self._strays.get(key, self._clock()) for key in strays}
-        for key, since in self._strays.items():
+        self._strays = {stray: self._strays.get(stray, self._clock()) for stray in strays}
+        for stray, since in self._strays.items():
             if self._clock() - since > STRAY_SECONDS:
-                self._engine.kill(strays[key], key)
+                self._engine.kill(strays[stray], stray)
 
     def _look(self, attempts: list[OpenAttempt], ailing: dict[str, Ailment], view: EngineView) -> tuple[Worker, ...]:
         taken = {attempt.worker: attempt.key for attempt in attempts}
-        workers = roster(view, taken, ailing)
+        workers = roster(view, self._database_id, taken, ailing)
         self._capacity = Capacity(workers, view.away)
         return workers
 
@@ -180,9 +189,13 @@ class Reconciler:
 
     def _launch(self, claim: Claim) -> None:
         order = LaunchOrder(
-            url=self._url(), job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
+            url=self._url(),
+            database_id=self._database_id,
+            job_id=claim.job_id,
+            attempt=claim.attempt,
+            token=claim.token,
+            threads=claim.threads,
         )
         self._engine.launch(claim.worker, order)
-        key = AttemptKey(job_id=claim.job_id, attempt=claim.attempt)
-        self._capacity = self._capacity and self._capacity.with_taken(claim.worker, key)
+        self._capacity = self._capacity and self._capacity.with_taken(claim.worker, order.identity.key)
         log.info("attempt_launched", job_id=claim.job_id, attempt=claim.attempt, worker=claim.worker)

@@ -12,14 +12,17 @@ SILENT_SECONDS = 3.0
 """Without a report for so long, a worker gets no work."""
 
 
-def roster(view: EngineView, taken: Mapping[str, AttemptKey], ailing: Mapping[str, Ailment]) -> tuple[Worker, ...]:
+def roster(
+    view: EngineView, database_id: str, taken: Mapping[str, AttemptKey], ailing: Mapping[str, Ailment]
+) -> tuple[Worker, ...]:
     """`taken` are the workers of open attempts, by name; `ailing` the hosts that were set aside."""
-    return tuple(_worker(member, taken, ailing) for _, member in sorted(view.members.items()))
+    return tuple(_worker(member, database_id, taken, ailing) for _, member in sorted(view.members.items()))
 
 
-def _worker(member: Member, taken: Mapping[str, AttemptKey], ailing: Mapping[str, Ailment]) -> Worker:
+def _worker(member: Member, database_id: str, taken: Mapping[str, AttemptKey], ailing: Mapping[str, Ailment]) -> Worker:
     report = member.report
-    running = taken.get(report.name) or next(iter(report.running), None)
+    own = (each.key for each in report.running if each.database_id == database_id)
+    running = taken.get(report.name) or next(own, None)
     state, reason, since = _state(member, running, ailing.get(report.host.hostname))
     return Worker(
         name=report.name,
@@ -48,6 +51,8 @@ def _state(
         return WorkerState.DRAINING, "it was asked to end", None
     if running is not None:
         return WorkerState.RUNNING, None, None
+    if report.running:
+        return WorkerState.BUSY, "it works for another service", None
     if report.busy is not None:
         return WorkerState.BUSY, report.busy, None
     return WorkerState.IDLE, None, None

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tilewright.contract.attempts import Cause
-from tilewright.contract.workers import AttemptEnd
+from tilewright.contract.workers import AttemptEnd, AttemptIdentity
 from tilewright_service.dispatch.engine import EngineView, Member
 from tilewright_service.dispatch.roster import SILENT_SECONDS
 from tilewright_service.dispatch.watch import Sight, Watch
@@ -21,22 +21,26 @@ class Verdict(NamedTuple):
     """It was not heard of in time."""
 
 
-def verdict_on(sight: Sight, watch: Watch, view: EngineView, is_embedded: bool, settings: Settings) -> Verdict | None:
+def verdict_on(
+    sight: Sight, database_id: str, watch: Watch, view: EngineView, is_embedded: bool, settings: Settings
+) -> Verdict | None:
     """None when it may go on."""
     member = view.members.get(sight.attempt.worker)
-    end = _end(sight.attempt, member)
+    identity = AttemptIdentity.of(database_id, sight.attempt.key)
+    end = _end(identity, member)
     if end is not None:
         return _verdict_on_end(end)
     if member is None and is_embedded and view.away is None:
         return Verdict(Cause.MOMENT, "its worker was lost, or the service was started anew")
-    if member is not None and _does_not_know(sight, member) and watch.seconds_since(sight.first_seen) > UNKNOWN_SECONDS:
+    waited = watch.seconds_since(sight.first_seen)
+    if member is not None and waited > UNKNOWN_SECONDS and _does_not_know(identity, member):
         return _lost(sight.attempt)
     return _overdue(sight, watch, member, settings)
 
 
-def _end(attempt: OpenAttempt, member: Member | None) -> AttemptEnd | None:
+def _end(identity: AttemptIdentity, member: Member | None) -> AttemptEnd | None:
     ended = member.report.ended if member is not None else []
-    return next((each.end for each in ended if each.key == attempt.key), None)
+    return next((each.end for each in ended if each.identity == identity), None)
 
 
 def _verdict_on_end(end: AttemptEnd) -> Verdict:
@@ -46,8 +50,8 @@ def _verdict_on_end(end: AttemptEnd) -> Verdict:
     return Verdict(Cause.HOST if end.is_of_host else Cause.WORKLOAD, reason)
 
 
-def _does_not_know(sight: Sight, member: Member) -> bool:
-    return member.silent_seconds < SILENT_SECONDS and sight.attempt.key not in member.report.running
+def _does_not_know(identity: AttemptIdentity, member: Member) -> bool:
+    return member.silent_seconds < SILENT_SECONDS and identity not in member.report.running
 
 
 def _lost(attempt: OpenAttempt) -> Verdict:
