@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tilewright_worker import core_locks
 from tilewright_worker.core_locks import CoreLocks, CoresTaken, LocksRefused
 
 HOLD = """
@@ -157,7 +156,7 @@ def test_a_file_system_without_locks_is_told(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(core_locks.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(LocksRefused, match=r"cannot be locked \(No locks available\); TILEWRIGHT_LOCKS_DIR names"):
         CoreLocks().holder()
 
