@@ -137,7 +137,7 @@ def test_a_link_in_place_of_the_directory_is_refused(locks_dir: Path, tmp_path: 
 
 
 def test_siblings_of_cores_are_held_too(monkeypatch: pytest.MonkeyPatch, locks_dir: Path) -> None:
-    monkeypatch.setattr(core_locks, "with_siblings", lambda cores: frozenset({*cores, 4000}))
+    monkeypatch.setattr("tilewright_worker.core_locks.with_siblings", lambda cores: frozenset({*cores, 4000}))
     with CoreLocks().held():
         assert (locks_dir / "tilewright-core-4000.lock").exists()
         assert "core 4000" not in str(CoreLocks().holder())  # the first of them is told
