@@ -39,7 +39,7 @@ check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and 
 	$(BIN)/rumdl check --no-cache .
 
 bench: $(INSTALLED) ## Load tests and comparisons with peers, into docs/benchmarks.md; wants a quiet machine; RESUME=1 goes on
-	@set -e; for each in lookups callers overhead; do echo "== bench.$$each"; $(BIN)/python -m bench.$$each; done
+	@set -e; for each in callers overhead "load lookups --database sqlite"; do echo "== bench.$$each"; $(BIN)/python -m bench.$$each; done
 	$(BIN)/python -m bench.all $(if $(RESUME),--resume)
 
 peers: $(INSTALLED) ## oneDNN for `make bench`: TORCH, a CPU build, in a folder of its own
