@@ -39,7 +39,7 @@ THINK_SECONDS = 0.8
 RENEW_SECONDS = 1.0
 STREAM_SECONDS = 4.0
 TOKEN = "the-token-of-the-service"
-HOST = {"host_class": "callers", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
+HOST = {"host_class": "stand-in", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
 START = {"host": HOST, "process": "0" * 32}
 
 

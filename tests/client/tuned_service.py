@@ -8,6 +8,7 @@ from tilewright.contract.hosts import Host
 from tilewright.contract.records import Provenance
 from tilewright.contract.target import ISAS, Target
 from tilewright.contract.workers import Worker, WorkerState
+from tilewright_service.store.lanes import WorkerFacts
 from tilewright_service.store.waiting import Capacity
 
 from ..service.in_thread import ServiceInThread
@@ -41,7 +42,8 @@ BUSY = Capacity(
 
 def begin(service: ServiceInThread) -> AttemptClient:
     """Of the job whose turn it is; it is at the first workload that is queued."""
-    return service.begin_attempt(Start(host=HOST, process=uuid.uuid4().hex))
+    worker = WorkerFacts("rack17", HOST.hostname, HOST.host_class, HOST.isas, HOST.cores)
+    return service.begin_attempt(Start(host=HOST, process=uuid.uuid4().hex), [worker])
 
 
 def send_trials(attempt: AttemptClient, workload_id: str, numbers: range) -> None:
