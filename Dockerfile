@@ -1,9 +1,9 @@
-# One image for the service, the scheduler and the workers: they exchange pickled calls, so they have to be of one version.
+# One image for the service, the scheduler and the workers: a service gives work only to workers of its own version.
 FROM python:3.11-slim
 
 RUN useradd --create-home --uid 1000 tilewright \
-    && mkdir /data /tuning_logs \
-    && chown tilewright:tilewright /data /tuning_logs
+    && mkdir --mode 0700 /data /tuning_logs /locks \
+    && chown tilewright:tilewright /data /tuning_logs /locks
 
 WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./

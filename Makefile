@@ -17,12 +17,16 @@ demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ON
 	$(BIN)/tilewright demo
 
 test: check ## Everything that has to pass: check, then all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone'
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone and not soak'
+	$(BIN)/pytest -m 'alone and not soak'
 
-soak: $(INSTALLED) ## What takes too long for every change: 2,700 random workloads, and kills at 30 random instants
+soak: $(INSTALLED) ## What takes too long for every change: random workloads, kills, faults of whole clusters, load; hours
 	$(BIN)/pytest --numprocesses 2 --hypothesis-profile soak tests/kernels/test_exactness.py tests/client/test_workload.py
+	$(BIN)/pytest --hypothesis-profile soak tests/service/test_queue_machine.py
+	$(BIN)/pytest -m soak
 	$(BIN)/python -m tests.system.kills
+	$(BIN)/python -m tests.cluster
+	$(BIN)/python -m bench.load
 
 serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs in tuning_logs/
 	$(BIN)/tilewright serve --data-dir .tilewright --logs-dir tuning_logs
@@ -35,7 +39,7 @@ check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and 
 	$(BIN)/rumdl check --no-cache .
 
 bench: $(INSTALLED) ## Load tests and comparisons with peers, into docs/benchmarks.md; wants a quiet machine; RESUME=1 goes on
-	@set -e; for each in lookups callers overhead; do echo "== bench.$$each"; $(BIN)/python -m bench.$$each; done
+	@set -e; for each in callers overhead "load lookups --database sqlite"; do echo "== bench.$$each"; $(BIN)/python -m bench.$$each; done
 	$(BIN)/python -m bench.all $(if $(RESUME),--resume)
 
 peers: $(INSTALLED) ## oneDNN for `make bench`: TORCH, a CPU build, in a folder of its own

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from tests.services import service_thread
+from tests.service.in_thread import WORKER
+from tests.services import order_of, service_thread
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.jobs import JobRequest
 from tilewright_service.settings import Settings
@@ -37,8 +38,9 @@ ATTEMPTS = 8
 THINK_SECONDS = 0.8
 RENEW_SECONDS = 1.0
 STREAM_SECONDS = 4.0
-TOKEN = "the token of the service"
-HOST = {"host_class": "callers", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
+TOKEN = "the-token-of-the-service"
+HOST = {"host_class": "stand-in", "hostname": "here", "cpu_model": "none", "cores": 2, "isas": ["x86_64"]}
+START = {"host": HOST, "process": "0" * 32}
 
 
 @dataclass
@@ -149,7 +151,7 @@ class Callers:
 
     async def _attempt(self, order: LaunchOrder) -> None:
         connection, root = Connection(self.url), f"/v1/jobs/{order.job_id}/attempts/{order.attempt}"
-        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, {"host": HOST}))
+        await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/start", order.token, START))
         while time.monotonic() < self._end:
             await self._time_call("attempt", lambda: connection.ask("POST", f"{root}/renew", order.token, {}))
             await asyncio.sleep(RENEW_SECONDS)
@@ -193,17 +195,15 @@ def claim_jobs(database: Database, url: str, count: int) -> list[LaunchOrder]:
         with database.writing() as session:
             submit(session, request, None)
         with database.writing() as session:
-            claim = claim_next(session, cores=2, free_cores=2, server_id="callers", launch_seconds=60)
+            claim = claim_next(session, [WORKER], [WORKER])
         assert claim is not None
-        orders.append(
-            LaunchOrder(url=url, **{name: getattr(claim, name) for name in ("job_id", "attempt", "token", "threads")})
-        )
+        orders.append(order_of(claim, database, url))
     return orders
 
 
-def load_service(folder: Path, kinds: Sequence[str], seconds: float) -> Tally:
-    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`."""
-    with service_thread(folder, Settings(token=SecretStr(TOKEN))) as (url, database):
+def load_service(folder: Path, kinds: Sequence[str], seconds: float, database_url: str | None = None) -> Tally:
+    """What CALLERS of these kinds and ATTEMPTS see of a new service with its database in `folder`, or at the URL."""
+    with service_thread(folder, Settings(token=SecretStr(TOKEN)), database_url) as (url, database):
         return run_callers(url, claim_jobs(database, url, ATTEMPTS), kinds, CALLERS, seconds)
 
 

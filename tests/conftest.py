@@ -3,10 +3,25 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.databases"]
+
 SOAK = "soak"
 """The profile of `make soak`: many more random examples than in `make test`."""
 
 settings.register_profile(SOAK, max_examples=5000, deadline=None)
+
+
+ON_BOTH_ALWAYS = ("attempts", "blame", "databases", "events", "jobs", "owners", "queue", "queue_machine", "schema")
+"""Modules of the service that meet PostgreSQL in `make test`, because they write or lock; the others in `make soak`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        is_essential = item.path.stem.removeprefix("test_") in ON_BOTH_ALWAYS
+        is_on_postgresql = any(isinstance(value, str) and value == "postgresql" for value in parameters.values())
+        if is_on_postgresql and not is_essential:
+            item.add_marker(pytest.mark.soak)
 
 
 @pytest.fixture(autouse=True, scope="session")

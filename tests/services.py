@@ -2,27 +2,30 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psutil
-import uvicorn
 
 from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptKey, Worker
+from tilewright.contract.workers import AttemptIdentity, Worker, WorkerState
+from tilewright_service.addresses import open_listener
 from tilewright_service.app import create_app
-from tilewright_service.dispatch.engine import EngineState
+from tilewright_service.dispatch.engine import EngineView, Probe
+from tilewright_service.server import HttpServer
 from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
+from tilewright_service.store.leadership import database_id
+from tilewright_service.store.queue import Claim
 from tilewright_service.store.schema import upgrade
+from tilewright_service.store.waiting import Capacity
 
 from .environment import environment
 
@@ -100,41 +103,69 @@ class ServiceProcess:
         self.stop()
 
 
+def order_of(claim: Claim, database: Database, url: str) -> LaunchOrder:
+    """As the dispatcher would give it to a worker."""
+    with database.reading() as session:
+        own_id = database_id(session)
+    return LaunchOrder(
+        url=url,
+        database_id=own_id,
+        job_id=claim.job_id,
+        attempt=claim.attempt,
+        token=claim.token,
+        threads=claim.threads,
+    )
+
+
 class IdleEngine:
-    """Has a worker, and runs nothing."""
+    """Has no worker."""
 
     is_embedded = False
 
-    def launch(self, order: LaunchOrder) -> None:
+    def view(self) -> EngineView:
+        return EngineView()
+
+    def launch(self, worker: str, order: LaunchOrder) -> None:
         raise AssertionError("nothing is launched here")
 
-    def kill(self, key: AttemptKey) -> None: ...
+    def kill(self, worker: str, attempt: AttemptIdentity) -> None: ...
 
-    def capacity(self) -> Sequence[Worker]:
-        return [Worker(name="idle", hostname="here", cores=2)]
+    def probe(self, worker: str, url: str) -> Probe:
+        raise AssertionError("nothing is probed here")
 
     def close(self) -> None: ...
 
-    def list(self) -> EngineState:
-        return EngineState()
+
+ONE_IDLE = Capacity((Worker(name="idle", hostname="here", cores=2, state=WorkerState.IDLE),))
 
 
 @contextmanager
-def service_thread(data_dir: Path, settings: Settings | None = None) -> Iterator[tuple[str, Database]]:
-    """The real application on a real database file, behind a real socket, without anything that runs attempts."""
-    database = Database(f"sqlite:///{data_dir / 'tilewright.db'}")
+def service_thread(
+    data_dir: Path,
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    capacity: Capacity | None = ONE_IDLE,
+) -> Iterator[tuple[str, Database]]:
+    """The real application on a real database, behind a real socket, without anything that runs attempts.
+
+    The database is a file in `data_dir` unless another is named; `capacity` is what the service takes for its workers,
+    one that has nothing to do unless told otherwise.
+    """
+    database = Database(database_url or f"sqlite:///{data_dir / 'tilewright.db'}")
     upgrade(database)
-    listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(settings or Settings(), database, IdleEngine())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", database
-    finally:
-        app.state.stopping.set()
-        server.should_exit = True
-        thread.join(timeout=10)
-        database.close()
+    app.state.capacity = lambda: capacity
+    server = HttpServer(app, grace_seconds=1)
+    with open_listener(Settings(port=0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield url, database
+        finally:
+            app.state.stopping.set()
+            server.should_exit = True
+            thread.join(timeout=10)
+            database.close()

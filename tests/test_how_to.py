@@ -29,7 +29,7 @@ IN_LOGS = [
 ]
 Names = dict[str, Any]
 
-pytestmark = pytest.mark.filterwarnings("ignore:using the default kernel")
+pytestmark = [pytest.mark.filterwarnings("ignore:using the default kernel"), pytest.mark.soak]
 needs_exact_onnx_runtime = pytest.mark.skipif(not HAS_EXACT_ONNX_RUNTIME, reason="its sums saturate without VNNI")
 
 

@@ -52,11 +52,11 @@ _MODULES = {
 }
 
 
-def connect(url: str | None = None, token: str | None = None) -> "Hub":
-    """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
+def connect(url: str | None = None, token: str | None = None, user: str | None = None) -> "Hub":
+    """A service: that of TILEWRIGHT_URL, or on this machine; asked as TILEWRIGHT_USER, or as the login name."""
     from tilewright.hub import connect
 
-    return connect(url, token)
+    return connect(url, token, user)
 
 
 def __getattr__(name: str) -> object:

@@ -9,9 +9,12 @@ TilewrightError
 ├── Conflict                 409
 │   ├── StaleAttempt              a newer attempt has the authority now
 │   ├── ScheduleChanged           another schedule was published since the comparison
+│   ├── NotYours                  a job that others want, and the caller does not
 │   └── IdempotencyConflict       the same Idempotency-Key came with another body
 ├── TooLarge                 413  the body is larger than the service takes
 ├── Unavailable              503  the service cannot answer now; try again
+│   ├── TooManyRequests      429  the caller asks for more than his share
+│   └── RequestTimeout       408  the request did not arrive in time
 ├── StorageFull              507  the disk of the service is full
 ├── ServiceFailed            500  an error in the service that nobody expected
 ├── CannotStart                   said by `tilewright serve`: what keeps it from starting, and what to do
@@ -28,9 +31,9 @@ TilewrightError
     └── WaitTimeout               the job did not end in the time that `wait` was given
 
 Three exceptions stand beside their code, because they never leave it: `CallFailed` (tuning: a child process gave no
-answer; its reason becomes that of a failed trial), `Cancelled` (worker: the way out of a search; becomes the report
-`Interrupted`) and `CannotRestrict` (comparison: a peer that is left out, with the reason). Every other exception is a
-bug: it ends an attempt with its traceback, and the service has it tried again.
+answer; its reason becomes that of a failed trial), `Stopped` (tuning: the way out of a search that nobody wants any
+more; becomes the report `Interrupted`) and `CannotRestrict` (comparison: a peer that is left out, with the reason).
+Every other exception is a bug: it ends what an attempt is at, with its traceback, and the service has it tried again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +46,8 @@ from tilewright.expectations import expectation_of
 
 PROBLEM_PREFIX = "urn:tilewright:problem:"
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+MOST_STEP = 80
+"""Characters of one step of a path: a key that somebody made up may have millions."""
 
 
 class FieldError(TypedDict):
@@ -90,7 +95,7 @@ class InvalidRequest(TilewrightError, ValueError):
     @classmethod
     def of(cls, said: Sequence[Complaint]) -> Self:
         """Each complaint with the path of its field."""
-        return cls(summary(said), [{"field": ".".join(map(str, each.path)), "message": each.message} for each in said])
+        return cls(summary(said), [{"field": _dotted(each.path), "message": each.message} for each in said])
 
 
 class UnknownNetwork(InvalidRequest):
@@ -121,6 +126,10 @@ class ScheduleChanged(Conflict):
     code, title = "schedule-changed", "Another schedule was published meanwhile"
 
 
+class NotYours(Conflict):
+    code, title = "not-yours", "Others want this job"
+
+
 class IdempotencyConflict(Conflict):
     code, title = "idempotency-conflict", "The Idempotency-Key was used for another request"
 
@@ -131,6 +140,23 @@ class TooLarge(TilewrightError):
 
 class Unavailable(TilewrightError):
     code, status, title = "unavailable", 503, "The service cannot answer now"
+
+    retry_after_seconds: float | None = None
+    """How long to wait before the next try, where the service says so."""
+
+    def after(self, seconds: float) -> Self:
+        self.retry_after_seconds = seconds
+        return self
+
+
+class TooManyRequests(Unavailable):
+    """It changed nothing, so that any request may be repeated after it."""
+
+    code, status, title = "too-many-requests", 429, "That is more than a fair share"
+
+
+class RequestTimeout(Unavailable):
+    code, status, title = "request-timeout", 408, "The request did not arrive in time"
 
 
 class StorageFull(TilewrightError):
@@ -189,6 +215,10 @@ class WaitTimeout(ClientError):
     code, title = "wait-timeout", "The job goes on"
 
 
+def _dotted(path: Sequence[object]) -> str:
+    return ".".join(text if len(text) <= MOST_STEP else f"{text[: MOST_STEP - 3]}..." for text in map(str, path))
+
+
 SERVED: tuple[type[TilewrightError], ...] = (
     InvalidRequest,
     UnknownNetwork,
@@ -198,9 +228,12 @@ SERVED: tuple[type[TilewrightError], ...] = (
     Conflict,
     StaleAttempt,
     ScheduleChanged,
+    NotYours,
     IdempotencyConflict,
     TooLarge,
     Unavailable,
+    TooManyRequests,
+    RequestTimeout,
     StorageFull,
     ServiceFailed,
 )

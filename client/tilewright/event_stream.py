@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 
 from tilewright.contract.events import AnyEvent, UnknownEvent, parse_event
-from tilewright.contract.jobs import Job
+from tilewright.contract.jobs import JobSummary
 from tilewright.errors import ServerUnreachable, Unavailable
-from tilewright.transport import Transport, pauses
+from tilewright.transport import Transport, patient_pause, pauses
 
 PATIENCE_SECONDS = 60.0
 """How long a service that was there may be away, such as for a restart, before its reader gives up."""
@@ -28,12 +28,15 @@ class EventStream:
         while not self._is_over:
             try:
                 yield from self._connection()
-                self._is_over = self._is_over or self._transport.get(self._job_path, Job).state.is_final
-            except (ServerUnreachable, Unavailable):
-                if time.monotonic() >= self._give_up:
+                self._is_over = self._is_over or self._transport.get(self._job_path, JobSummary).state.is_final
+            except (ServerUnreachable, Unavailable) as error:
+                pause = patient_pause(next(self._pauses), error)
+                if time.monotonic() + pause > self._give_up:
                     raise
+            else:
+                pause = next(self._pauses)
             if not self._is_over:
-                time.sleep(next(self._pauses))
+                time.sleep(pause)
 
     def _connection(self) -> Iterator[AnyEvent]:
         with self._transport.events(f"{self._job_path}/events", self._last_event_id) as stream:

@@ -8,10 +8,11 @@ from typing import Self, TypeVar
 
 import httpx2
 
+from tilewright.caller import caller_headers, caller_name
 from tilewright.contract.events import AnyEvent
-from tilewright.contract.health import Version
+from tilewright.contract.health import AilingPart, Readiness, Version
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import Job, JobRequest, JobState
+from tilewright.contract.jobs import Job, JobRequest, JobState, JobSummary
 from tilewright.contract.message import Message
 from tilewright.contract.networks import Network
 from tilewright.contract.pages import Page
@@ -33,14 +34,20 @@ LONGEST_KEY = 255
 Item = TypeVar("Item", bound=Message)
 
 
-def open_client(url: str | None = None, token: str | None = None) -> "Client":
-    """Of the service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
+def open_client(url: str | None = None, token: str | None = None, user: str | None = None) -> "Client":
+    """Of the service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet.
+
+    `user` is who asks, else TILEWRIGHT_USER, else the login name.
+    """
     address = url or os.environ.get("TILEWRIGHT_URL") or DEFAULT_URL
-    return Client(address, token or os.environ.get("TILEWRIGHT_TOKEN") or None)
+    return Client(address, token or os.environ.get("TILEWRIGHT_TOKEN") or None, user=caller_name(user))
 
 
 class Client:
-    """A service at `url`. Raises the errors of `tilewright.errors`; lists are read page by page as they are used."""
+    """A service at `url`. Raises the errors of `tilewright.errors`; lists are read page by page as they are used.
+
+    Without a `user` nobody in particular asks: who cancels a job then cancels it for everybody.
+    """
 
     def __init__(
         self,
@@ -48,8 +55,10 @@ class Client:
         token: str | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         transport: httpx2.BaseTransport | None = None,
+        user: str = "",
     ) -> None:
-        self._transport = Transport(url, token, patience_seconds, transport)
+        self.user = caller_name(user)
+        self._transport = Transport(url, token, patience_seconds, transport, headers=caller_headers(self.user))
 
     def __enter__(self) -> Self:
         return self
@@ -72,12 +81,16 @@ class Client:
     def job(self, job_id: int) -> Job:
         return self._transport.get(f"/v1/jobs/{job_id}", Job)
 
-    def jobs(self, state: JobState | None = None) -> Iterator[Job]:
-        return self._items("/v1/jobs", Page[Job], {"state": state})
+    def jobs(self, state: JobState | None = None) -> Iterator[JobSummary]:
+        """The newest first; `job` has the workloads of one."""
+        return self._items("/v1/jobs", Page[JobSummary], {"state": state})
 
-    def cancel(self, job_id: int) -> Job:
-        """Ask it to stop: its state is `cancelled` a few seconds later. What was measured is kept."""
-        return self._transport.post(f"/v1/jobs/{job_id}/cancel", None, Job)
+    def cancel(self, job_id: int, everybody: bool = False) -> Job:
+        """Withdraw from it. When nobody is left who wants it, or for `everybody`, it is `cancelled` a few seconds
+        later; what was measured is kept. Raises Conflict for a job of others only.
+        """
+        query = "?everybody=true" if everybody else ""
+        return self._transport.post(f"/v1/jobs/{job_id}/cancel{query}", None, Job)
 
     def events(self, job_id: int, last_event_id: int | None = None) -> Iterator[AnyEvent]:
         """Everything after `last_event_id`, then what happens from now on, until the job ends."""
@@ -126,6 +139,13 @@ class Client:
         with suppress(ServerUnreachable, UnexpectedAnswer, Unavailable):
             return self._transport.request("GET", "/healthz").is_success
         return False
+
+    def ailing_parts(self) -> list[AilingPart]:
+        """Of the service, as it finds itself; none when it is ready."""
+        found = self._transport.look("/readyz", Unavailable.status, Readiness)
+        if found.detail is not None and not found.parts:
+            raise Unavailable(found.detail)
+        return found.parts
 
     def version(self) -> str:
         return self._transport.get("/version", Version).version

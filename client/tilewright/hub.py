@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from tilewright.contract.hosts import Host
-from tilewright.contract.jobs import DEFAULT_TRIALS, Job, JobRequest
+from tilewright.contract.jobs import DEFAULT_TRIALS, JobRequest, JobSummary
 from tilewright.contract.schedules import Lookup, Schedule
 from tilewright.contract.target import Isa, Target, TargetName
 from tilewright.contract.workload import Workload
@@ -37,9 +37,12 @@ QUICK_SECONDS = 0.1
 """A failure within this costs nothing to see again."""
 
 
-def connect(url: str | None = None, token: str | None = None) -> "Hub":
-    """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet."""
-    return Hub(open_client(url, token))
+def connect(url: str | None = None, token: str | None = None, user: str | None = None) -> "Hub":
+    """The service at `url`, else at TILEWRIGHT_URL, else on this machine. Nothing is sent yet.
+
+    Jobs are `user`'s, else those of TILEWRIGHT_USER, else of the login name.
+    """
+    return Hub(open_client(url, token, user))
 
 
 class Hub:
@@ -73,10 +76,14 @@ class Hub:
         seconds: float | None = None,
         threads: int = 1,
         target: TargetName = "auto",
+        host_class: str | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
     ) -> JobHandle:
-        """Ask for one workload, several, or all of a network. `trials` and `seconds` are budgets for each of them."""
+        """Ask for one workload, several, or all of a network. `trials` and `seconds` are budgets for each of them.
+
+        With a `host_class` only hosts of this class tune it.
+        """
         request = JobRequest(
             workloads=None if workloads is None else parse_workloads(workloads),
             network=network,
@@ -85,6 +92,7 @@ class Hub:
             seconds=seconds,
             threads=threads,
             target=target,
+            host_class=host_class,
             priority=priority,
         )
         return JobHandle(self.client, self.client.submit(request, idempotency_key))
@@ -92,7 +100,8 @@ class Hub:
     def job(self, job_id: int) -> JobHandle:
         return JobHandle(self.client, self.client.job(job_id))
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterator[JobSummary]:
+        """The newest first; `job` has the workloads of one."""
         return self.client.jobs()
 
     def best(

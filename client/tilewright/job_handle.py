@@ -7,6 +7,7 @@ from tilewright.contract.events import AnyEvent
 from tilewright.contract.jobs import Job, JobState
 from tilewright.errors import JobCancelled, JobFailed, ServerUnreachable, Unavailable, WaitTimeout
 from tilewright.event_stream import PATIENCE_SECONDS
+from tilewright.failed_workloads import failed_part
 from tilewright.http import Client
 
 POLL_SECONDS = 0.1
@@ -34,8 +35,12 @@ class JobHandle:
         self.job = self._client.job(self.id)
         return self.job
 
-    def cancel(self) -> Job:
-        self.job = self._client.cancel(self.id)
+    def cancel(self, everybody: bool = False) -> Job:
+        """Withdraw from it: it stops when nobody else wants it, or at once for `everybody`. What was measured is kept.
+
+        Raises Conflict for a job of others only.
+        """
+        self.job = self._client.cancel(self.id, everybody)
         return self.job
 
     def events(self, last_event_id: int | None = None) -> Iterator[AnyEvent]:
@@ -45,7 +50,8 @@ class JobHandle:
     def wait(self, timeout: float | None = None, progress: Callable[[Job], None] | None = None) -> Job:
         """Return the job when it finished; `progress` sees it several times a second until then.
 
-        Raises `JobFailed`, `JobCancelled`, or after `timeout` seconds `WaitTimeout`: then the job goes on.
+        Raises `JobFailed` with the workloads that failed, after the others have been tuned; `JobCancelled`; or after
+        `timeout` seconds `WaitTimeout`: then the job goes on.
         A service that restarts is waited for.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -76,7 +82,7 @@ class JobHandle:
 def require_success(job: Job) -> Job:
     """The job, provided that it ended well. Raises JobFailed or JobCancelled."""
     if job.state is JobState.FAILED:
-        raise JobFailed(f"job {job.id} failed: {job.reason or 'no reason was given'}")
+        raise JobFailed(f"job {job.id} failed: {failed_part(job) or job.reason or 'no reason was given'}")
     if job.state is JobState.CANCELLED:
         raise JobCancelled(f"job {job.id} was cancelled{': ' + job.reason if job.reason else ''}")
     return job

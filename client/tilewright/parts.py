@@ -11,8 +11,10 @@ COMMANDS = "tilewright.commands"
 KERNELS = "tilewright.kernels"
 
 
-def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Names and functions of the commands that other packages bring along."""
+def commands() -> Iterator[tuple[str, Any]]:
+    """Names of the commands that other packages bring along; each is a function, or a Typer app with commands of its
+    own. Their modules import what they need when they are called: they are loaded for every `tilewright --help`.
+    """
     for entry in sorted(entry_points(group=COMMANDS), key=lambda entry: entry.name):
         yield entry.name, entry.load()
 

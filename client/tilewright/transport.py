@@ -13,11 +13,14 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from tilewright.errors import (
+    PROBLEM_MEDIA_TYPE,
     PROBLEM_PREFIX,
     InvalidRequest,
+    RequestTimeout,
     ServerUnreachable,
     TilewrightError,
     TooLarge,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
     UnexpectedAnswer,
@@ -31,7 +34,14 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 MOST_PORT = 65535
 
-SAID_BY_EVERYBODY = (Unauthorized.status, TooLarge.status, TilewrightError.status, Unavailable.status)
+SAID_BY_EVERYBODY = (
+    Unauthorized.status,
+    RequestTimeout.status,
+    TooLarge.status,
+    TooManyRequests.status,
+    TilewrightError.status,
+    Unavailable.status,
+)
 """A proxy before the service says these in its own words; any other status without ours is somebody else's."""
 
 Params = Mapping[str, str | int | None]
@@ -47,14 +57,16 @@ class Transport:
         token: str | None = None,
         patience_seconds: float = 0.0,
         transport: httpx2.BaseTransport | None = None,
+        timeout: httpx2.Timeout = TIMEOUT,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.url = _check_url(url)
         _check_token(token)
         self.patience_seconds = patience_seconds
         self._http = httpx2.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=TIMEOUT,
+            headers={**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})},
+            timeout=timeout,
             trust_env=not _is_loopback(self.url),
             transport=transport,
         )
@@ -99,10 +111,22 @@ class Transport:
             try:
                 return self._send(request)
             except (ServerUnreachable, Unavailable) as error:
-                if not (repeatable or _never_arrived(error)) or time.monotonic() + pause > deadline:
+                wait = patient_pause(pause, error)
+                if not (repeatable or _changed_nothing(error)) or time.monotonic() + wait > deadline:
                     raise
-            time.sleep(pause)
+            time.sleep(wait)
         raise AssertionError("unreachable: pauses never end")
+
+    def look(self, path: str, status: int, answer: type[Model]) -> Model:
+        """What is there, asked for once; a problem of this status has it, too."""
+        try:
+            response = self._http.get(path)
+        except httpx2.TransportError as error:
+            raise unreachable(self.url, error) from error
+        is_told = response.headers.get("content-type", "").startswith(PROBLEM_MEDIA_TYPE)
+        if response.is_success or (response.status_code == status and is_told):
+            return self.parse(response.content, answer)
+        raise _error_of(response)
 
     @contextmanager
     def events(self, path: str, last_event_id: int | None = None) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
@@ -117,6 +141,8 @@ class Transport:
                     response.read()
                     raise _error_of(response)
                 yield iter(httpx2.EventSource(response))
+        except httpx2.SSEError as error:
+            raise UnexpectedAnswer(f"{self.url}{path} answers, but not with events: {error}") from error
         except httpx2.TransportError as error:
             raise unreachable(self.url, error) from error
 
@@ -150,6 +176,13 @@ def pauses() -> Iterator[float]:
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
+def patient_pause(pause: float, error: TilewrightError) -> float:
+    """At least what the service asks for, and never in step with others."""
+    if not isinstance(error, Unavailable) or error.retry_after_seconds is None:
+        return pause
+    return max(pause, error.retry_after_seconds * random.uniform(1.0, 1.25))
+
+
 def _error_of(response: httpx2.Response) -> TilewrightError:
     if response.is_redirect:
         return UnexpectedAnswer(f"{response.url} points to {response.headers.get('location')}; use that address")
@@ -158,16 +191,24 @@ def _error_of(response: httpx2.Response) -> TilewrightError:
     except ValueError:
         document = None
     document = document if isinstance(document, dict) else {}
-    status = Unavailable.status if response.status_code in (429, 502, 504) else response.status_code
+    status = Unavailable.status if response.status_code in (502, 504) else response.status_code
     if status in SAID_BY_EVERYBODY or str(document.get("type")).startswith(PROBLEM_PREFIX):
-        return from_problem(status, document)
+        return _with_retry_after(from_problem(status, document), response)
     answer = f"{response.status_code} {response.reason_phrase}"
     return UnexpectedAnswer(f"{response.url} answers, but not as a Tilewright service does: {answer}")
 
 
-def _never_arrived(error: TilewrightError) -> bool:
-    """A refused connection is safe to repeat, whatever the request was."""
-    return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+def _with_retry_after(error: TilewrightError, response: httpx2.Response) -> TilewrightError:
+    """A proxy may give a date instead of seconds; then our own pauses have to do."""
+    said = response.headers.get("retry-after", "")
+    return error.after(float(said)) if isinstance(error, Unavailable) and said.isdecimal() else error
+
+
+def _changed_nothing(error: TilewrightError) -> bool:
+    """A refused connection, or a refused request, is safe to repeat, whatever it was."""
+    return isinstance(error, TooManyRequests) or isinstance(
+        error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout
+    )
 
 
 def _check_url(url: str) -> str:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_comparison.peers import PEERS, Runnable
 from tilewright_kernels.conv2d.numerics import Array, Quantization
+from tilewright_tuning.answers import Pickled
 from tilewright_tuning.child_process import ChildProcess, Command
 from tilewright_tuning.cores import TASKS, read_scheduled_ns
 
@@ -66,7 +67,7 @@ class PeerProcess:
         """Start it on `cores`; `folder` has packages for it alone."""
         make_library = partial(start_library, library, target, frozenset(cores), dict(environment), folder)
         # A child of this very process, not of a fork server: the system kills it with its parent, even while stopped.
-        self._process = ChildProcess(make_library, multiprocessing.get_context("spawn"))
+        self._process = ChildProcess(make_library, multiprocessing.get_context("spawn"), Pickled())
         self._process.start()
 
     @property
@@ -167,12 +168,15 @@ class TimedLibrary:
 
 @dataclass(frozen=True)
 class AskVersion:
+    answer: ClassVar[Any] = str
+
     def execute(self, library: TimedLibrary, /) -> str:
         return library.version
 
 
 @dataclass(frozen=True)
 class Prepare:
+    answer: ClassVar[Any] = Any
     workload: Workload
     values: Quantization
     x: Array
@@ -184,6 +188,8 @@ class Prepare:
 
 @dataclass(frozen=True)
 class TakeSample:
+    answer: ClassVar[Any] = Latency
+
     def execute(self, library: TimedLibrary, /) -> Latency:
         return library.take_sample()
 

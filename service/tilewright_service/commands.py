@@ -40,11 +40,25 @@ def serve(
     engine: Annotated[
         str | None, typer.Option(metavar="URL", help="tls://scheduler:8786", show_default="a cluster on this machine")
     ] = None,
+    insecure_engine: Annotated[
+        bool | None,
+        typer.Option("--insecure-engine", help="Allow tcp:// to another machine, on a network where nobody else is."),
+    ] = None,
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log", help="Log each request on standard error.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the service; without options it needs nothing but this machine. Ctrl-C ends it with 130, SIGTERM with 0.
 
-    Options can be set as TILEWRIGHT_HOST, TILEWRIGHT_PORT and so on, too. For --engine tls://... Dask's
+    Options can be set as TILEWRIGHT_HOST, TILEWRIGHT_PORT, TILEWRIGHT_DATA_DIR, TILEWRIGHT_LOGS_DIR,
+    TILEWRIGHT_DATABASE and TILEWRIGHT_ENGINE, too. In the environment only: TILEWRIGHT_TOKEN, which every request then
+    has to bring; TILEWRIGHT_PUBLIC_URL, where workers on other machines reach this service;
+    TILEWRIGHT_LEASE_SECONDS (10), how long an attempt may be silent; TILEWRIGHT_STALL_SECONDS (600) and
+    TILEWRIGHT_WORKLOAD_SECONDS (86400), how long it may take; and TILEWRIGHT_KEEP_..., what is deleted when
+    (`tilewright admin prune --help`). docs/how-to/operate.md has a table of all, and how to run it for a team.
+
+    For --engine tls://... Dask's
     DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__CLIENT__CERT and ..__CLIENT__KEY name the certificates.
     """
     end_on_signals()
@@ -58,6 +72,7 @@ def serve(
         "logs_dir": logs_dir,
         "database": database,
         "engine": engine,
+        "insecure_engine": insecure_engine,
     }
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

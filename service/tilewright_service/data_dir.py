@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tilewright.errors import CannotStart
+from tilewright_service.store.backends.sqlite_copy import put_in_place
 
 
 @contextmanager
@@ -33,6 +34,9 @@ def hold_data_dir(path: Path) -> Iterator[str]:
 
 
 def _server_id(path: Path) -> str:
+    """Whole, or not there: a file that a power cut left empty would be no identity."""
     if not path.exists():
-        path.write_text(uuid.uuid4().hex)
+        partial = path.with_suffix(".partial")
+        partial.write_text(uuid.uuid4().hex)
+        put_in_place(partial, path)
     return path.read_text()

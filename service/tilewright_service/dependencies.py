@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import Field
@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from tilewright.contract.message import Message
 from tilewright.contract.workers import AttemptKey
-from tilewright.errors import Unauthorized
-from tilewright_service import metrics, settings
+from tilewright_service import event_hub, metrics, readiness, settings
+from tilewright_service.callers import caller_of
 from tilewright_service.dispatch import engine
+from tilewright_service.gate import ATTEMPT
 from tilewright_service.store import database, waiting
-from tilewright_service.store.authority import require_token
 
 MAX_ID = 2**63 - 1
 MAX_NUMBER = 2**31 - 1
@@ -32,13 +32,16 @@ def _of_app(name: str) -> Any:
 async def write(request: Request) -> AsyncIterator[Session]:
     """One transaction, committed before the answer is sent."""
     state = request.app.state
-    async with state.writing.take(), contextmanager_in_threadpool(state.database.writing()) as session:
-        yield session
+    async with state.writing.take(caller_of(request.scope)):
+        with state.metrics.write_seconds.time():
+            async with contextmanager_in_threadpool(state.database.writing()) as session:
+                yield session
 
 
 async def read(request: Request) -> AsyncIterator[Session]:
     state = request.app.state
-    async with state.reading.take(), contextmanager_in_threadpool(state.database.reading()) as session:
+    turn = state.reading.take(caller_of(request.scope))
+    async with turn, contextmanager_in_threadpool(state.database.reading()) as session:
         yield session
 
 
@@ -59,21 +62,23 @@ Settings = Annotated[settings.Settings, _of_app("settings")]
 Engine = Annotated[engine.Engine, _of_app("engine")]
 Capacity = Annotated[waiting.Capacity | None, Depends(seen_capacity)]
 Metrics = Annotated[metrics.Metrics, _of_app("metrics")]
+Readiness = Annotated[readiness.Readiness, _of_app("readiness")]
+Events = Annotated[event_hub.EventHub, _of_app("events")]
 Writing = Annotated[Session, Depends(write, scope="function")]
 Reading = Annotated[Session, Depends(read, scope="function")]
 Dispatching = Depends(wake_dispatcher, scope="function")
+
+User = Annotated[str, Header(alias="Tilewright-User", pattern=r"^[!-~]{0,64}$")]
+"""Who asks, by his own word; who does not say acts for all."""
 
 JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
 AttemptNumber = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
-async def authenticate(database: Database, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> AttemptKey:
-    """The attempt that calls, by its token."""
-    if bearer is None:
-        raise Unauthorized("an attempt has to show its token")
-    key, token = AttemptKey(job_id=job_id, attempt=number), bearer.credentials
-    await database.look_up(lambda session: require_token(session, key, token))
+async def authenticate(request: Request, job_id: JobId, number: AttemptNumber, bearer: Bearer) -> AttemptKey:
+    """The attempt that calls; `AttemptGate` has seen its token before the body was read."""
+    key: AttemptKey = request.scope["state"][ATTEMPT]
     return key
 
 

@@ -1,28 +1,31 @@
 """Every error leaves the service as an RFC 9457 problem document."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tilewright.complaints import complaints
 from tilewright.errors import (
     PROBLEM_MEDIA_TYPE,
     PROBLEM_PREFIX,
     InvalidRequest,
-    StorageFull,
     TilewrightError,
     Unauthorized,
     Unavailable,
 )
 from tilewright.expectations import Expectation
+from tilewright_service.request_ids import current_request_id
+from tilewright_service.store.failures import failure_of
 
 SENTENCES = {
     "Not Found": "there is nothing at {path}; /docs lists what there is",
@@ -37,15 +40,68 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(TilewrightError, _domain)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _storage)
-    app.add_exception_handler(PoolTimeout, _storage)
-    app.add_exception_handler(IntegrityError, _collision)
+    app.add_exception_handler(SQLAlchemyError, _storage)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem_response(error: TilewrightError) -> Response:
-    headers = {Unauthorized: {"WWW-Authenticate": "Bearer"}, Unavailable: {"Retry-After": "1"}}.get(type(error))
-    return JSONResponse(error.problem(), error.status, headers, media_type=PROBLEM_MEDIA_TYPE)
+class Failures:
+    """Answers what nobody has caught, so that also such an answer is counted and has an id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_started = False
+
+        async def note(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception as error:
+            if has_started or scope["type"] != "http":
+                raise
+            answer = _storage if isinstance(error, SQLAlchemyError) else _unexpected
+            await answer(Request(scope), error)(scope, receive, send)
+
+
+def problem_response(
+    error: TilewrightError, headers: Mapping[str, str] | None = None, extras: Mapping[str, Any] | None = None
+) -> Response:
+    """`extras` are members that only this problem has."""
+    return _response({**error.problem(), **(extras or {})}, {**_headers(error), **(headers or {})})
+
+
+def media_type_problem() -> Response:
+    return _http_problem(415, "the body has to be application/json")
+
+
+def _response(document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    request_id = current_request_id()
+    said = {**document, "request_id": request_id} if request_id else document
+    return JSONResponse(said, document["status"], headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def _headers(error: TilewrightError) -> dict[str, str]:
+    match error:
+        case Unauthorized():
+            return {"WWW-Authenticate": "Bearer"}
+        case Unavailable():
+            return {"Retry-After": str(ceil(error.retry_after_seconds or 1))}
+    return {}
+
+
+def _http_problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    phrase = HTTPStatus(status).phrase
+    document = {
+        "type": PROBLEM_PREFIX + phrase.lower().replace(" ", "-"),
+        "title": phrase,
+        "status": status,
+        "detail": detail,
+    }
+    return _response(document, headers or {})
 
 
 def _domain(_: Request, error: Exception) -> Response:
@@ -75,17 +131,10 @@ def _expected(request: Request) -> Expectation:
 def _http(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown paths, wrong methods, wrong media types."""
     assert isinstance(error, HTTPException)
-    phrase = HTTPStatus(error.status_code).phrase
-    document = {
-        "type": PROBLEM_PREFIX + phrase.lower().replace(" ", "-"),
-        "title": phrase,
-        "status": error.status_code,
-        "detail": _sentence(error.detail, request),
-    }
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := _allowed_methods(request)):
         headers["Allow"] = methods
-    return JSONResponse(document, error.status_code, headers, media_type=PROBLEM_MEDIA_TYPE)
+    return _http_problem(error.status_code, _sentence(error.detail, request), headers)
 
 
 def _sentence(detail: str, request: Request) -> str:
@@ -101,21 +150,13 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _storage(request: Request, error: Exception) -> Response:
-    log.error("storage_failed", path=request.url.path, error=str(error))
-    text = str(getattr(error, "orig", error))
-    if "disk is full" in text or "No space left" in text:
-        return problem_response(StorageFull("the database cannot grow: free some space on the disk of the service"))
-    if "readonly" in text:
-        return problem_response(Unavailable("the database can only be read: make its directory writable"))
-    return problem_response(Unavailable(f"the database does not answer: {text}"))
-
-
-def _collision(request: Request, error: Exception) -> Response:
-    """Two servers on one PostgreSQL wrote the same thing at the same moment."""
-    log.warning("writes_collided", path=request.url.path, error=str(error))
-    return problem_response(Unavailable("the same was written at the same moment: send it again"))
+    failure = failure_of(error)
+    if failure is None:
+        return _unexpected(request, error)
+    log.warning("database_failed", path=request.url.path, error=str(error), answer=failure.detail)
+    return problem_response(failure)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("request_failed", path=request.url.path, error=repr(error))
+    log.error("request_failed", path=request.url.path, error=repr(error), exc_info=error)
     return problem_response(TilewrightError("this is a bug of the service; its log says more"))

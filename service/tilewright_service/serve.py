@@ -8,26 +8,28 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
-from alembic.util import CommandError
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from tilewright.errors import CannotStart
 from tilewright_service.addresses import open_listener, urls
 from tilewright_service.app import create_app
 from tilewright_service.data_dir import hold_data_dir
+from tilewright_service.dispatch.housekeeping import Housekeeping
 from tilewright_service.dispatch.reconciler import Reconciler
+from tilewright_service.dispatch.way_home import require_way_home
 from tilewright_service.logs import configure_logs
+from tilewright_service.metrics import Metrics
 from tilewright_service.server import Server
 from tilewright_service.settings import Settings
-from tilewright_service.store.database import Database
-from tilewright_service.store.schema import upgrade
+from tilewright_service.store.opening import open_database
 
 NO_WORKER = (
     "tilewright serve: nothing can be tuned on this machine, so jobs wait: "
     "pip install 'tilewright[worker]', or name a scheduler with --engine"
 )
 
+
+LEAST_TOKEN = 16
 
 Announce = Callable[[str, str | None], None]
 """Takes the address for this machine, and that for others where it is another."""
@@ -52,6 +54,7 @@ def serve(settings: Settings, announce: Announce) -> int:
     configure_logs()
     try:
         _refuse_open_door(settings)
+        require_way_home(settings)
         _require_writable_logs(settings)
         with hold_data_dir(settings.data_path) as server_id, open_listener(settings) as listener:
             return _run(settings, server_id, listener, announce)
@@ -61,8 +64,15 @@ def serve(settings: Settings, announce: Announce) -> int:
 
 
 def _refuse_open_door(settings: Settings) -> None:
-    if not settings.binds_to_loopback and settings.token is None:
+    if settings.binds_to_loopback:
+        return
+    if settings.token is None:
         raise CannotStart(f"{settings.host} can be reached from other machines: set TILEWRIGHT_TOKEN first")
+    if len(settings.token.get_secret_value()) < LEAST_TOKEN:
+        raise CannotStart(
+            f"{settings.host} can be reached from other machines, and TILEWRIGHT_TOKEN could be guessed: "
+            f"take {LEAST_TOKEN} characters or more, such as those of `openssl rand -hex 32`"
+        )
 
 
 def _run(settings: Settings, server_id: str, listener: socket.socket, announce: Announce) -> int:
@@ -73,32 +83,18 @@ def _run(settings: Settings, server_id: str, listener: socket.socket, announce: 
         print(NO_WORKER, file=sys.stderr)
     url, public_url = urls(settings, listener)
     attempts_url = (public_url if settings.engine else settings.public_url) or url
-    with closing(_open(settings)) as database, closing(start_engine(settings)) as engine:
-        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url)
+    with closing(open_database(settings.database_url)) as database, closing(start_engine(settings)) as engine:
+        metrics = Metrics()
+        reconciler = Reconciler(database, engine, settings, server_id, lambda: attempts_url, metrics=metrics)
         engine.on_change = reconciler.wake
-        app = create_app(settings, database, engine, reconciler)
-        return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
+        app = create_app(settings, database, engine, reconciler, metrics)
+        with Housekeeping(database, settings, lambda: reconciler.leads):
+            return Server(app, partial(_tell, settings, url, public_url, announce)).run_to_end(listener)
 
 
 def _tell(settings: Settings, url: str, public_url: str | None, announce: Announce) -> None:
     (settings.data_path / "url").write_text(url)
     announce(url, public_url)
-
-
-def _open(settings: Settings) -> Database:
-    where = make_url(settings.database_url).render_as_string(hide_password=True)
-    try:
-        database = Database(settings.database_url)
-        upgrade(database)
-    except ModuleNotFoundError as error:
-        raise CannotStart(f"{where} needs {error.name}: pip install 'tilewright[postgresql]'") from error
-    except CommandError as error:
-        raise CannotStart(
-            f"{where} is of another version of Tilewright; choose another --data-dir ({error})"
-        ) from error
-    except SQLAlchemyError as error:
-        raise CannotStart(f"the database {where} cannot be opened: {getattr(error, 'orig', error)}") from error
-    return database
 
 
 def _require_writable_logs(settings: Settings) -> None:

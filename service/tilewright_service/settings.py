@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """None is SQLite in the data directory; `postgresql://...` for more than one machine."""
     engine: str | None = None
     """None starts an embedded cluster; `tls://scheduler:8786` uses one that is there."""
+    insecure_engine: bool = False
+    """Whether `tcp://` may lead to another machine: what is said there can be read, and anybody can join."""
     public_url: str | None = None
     """Where attempts on other machines reach this service; None is the address it listens on."""
     logs_dir: Path = Path("tuning_logs")
@@ -35,8 +37,35 @@ class Settings(BaseSettings):
     """How long a launched attempt may take until it calls home."""
     cancel_seconds: Annotated[float, Field(gt=0, le=60)] = 4.0
     """How long an attempt may take to stop by itself before it is killed."""
+    stall_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long an attempt may renew its lease without getting on with its workload."""
+    workload_seconds: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
+    """How long a workload may take in all where its job has no limit in seconds."""
+    keep_events_days: Annotated[float, Field(ge=0)] = 7.0
+    """How long the events of a job are kept after it has ended."""
+    keep_attempts_days: Annotated[float, Field(ge=0)] = 30.0
+    keep_records: Annotated[int, Field(ge=1)] = 200
+    """So many of a workload, the best, on each target and host class stay for ever."""
+    keep_records_days: Annotated[float, Field(ge=0)] = 90.0
+    """And of the jobs that ended within so many days all."""
+    keep_schedules_days: Annotated[float, Field(ge=0)] = 90.0
+    """Those that are served stay for ever, and those that a job names as long as it does."""
+    keep_jobs_days: Annotated[float, Field(ge=0)] = 365.0
+    """Of those that tuned nothing themselves; the others say what is known."""
     token: SecretStr | None = None
     """When set, every request has to bring it; attempts bring their own."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 4000
+    """Open at a time. Beyond it one that is idle is closed for a new one; where none is, the new one gets 503."""
+    max_connections_per_address: Annotated[int, Field(ge=8, le=100_000)] = 1000
+    max_requests_per_address: Annotated[int, Field(ge=1, le=10_000)] = 128
+    """Of people, under way at a time; beyond it they get 429. Raise it where a proxy speaks for all of them."""
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    """Readers of events."""
+    max_streams_per_caller: Annotated[int, Field(ge=1, le=100_000)] = 200
+    max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
+    max_queued_jobs_per_caller: Annotated[int, Field(ge=1)] = 2000
+    access_log: bool = False
+    """A line for each request on standard error."""
     attempt_module: str = "tilewright_worker"
     """What a worker runs as `python -m`."""
 
@@ -60,8 +89,12 @@ class Settings(BaseSettings):
     @field_validator("token")
     @classmethod
     def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
-        """A blank one is none: no client can send it."""
-        return value if value is not None and value.get_secret_value().strip() else None
+        text = None if value is None else value.get_secret_value()
+        if text is not None and not text.strip():
+            raise ValueError("an empty token lets nobody in: take TILEWRIGHT_TOKEN away, or set it to a secret")
+        if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
+            raise ValueError("a token may hold no space, no line break and no letter outside of ASCII")
+        return value
 
     @field_validator("engine")
     @classmethod

@@ -97,7 +97,7 @@ def server() -> Iterator[ScriptedServer]:
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where `load` keeps what it was served: not the developer's, whose settings are left out as well."""
-    for name in ("TILEWRIGHT_URL", "TILEWRIGHT_TOKEN", "TILEWRIGHT_DEBUG"):
+    for name in ("TILEWRIGHT_URL", "TILEWRIGHT_TOKEN", "TILEWRIGHT_USER", "TILEWRIGHT_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "cache" / "tilewright"
     monkeypatch.setenv("TILEWRIGHT_CACHE_DIR", str(folder))

@@ -21,7 +21,6 @@ NOON = "2026-01-01T12:00:00Z"
 
 
 def job(state: str = "running", **changes: Any) -> dict[str, Any]:
-    workload = Workload.model_validate(CONV)
     return {
         "id": 7,
         "state": state,
@@ -33,20 +32,48 @@ def job(state: str = "running", **changes: Any) -> dict[str, Any]:
         "attempt": 1,
         "created_at": NOON,
         "progress": {"workloads": 1, "workloads_done": 0, "trials": 3, "trials_planned": 64, "seconds_left": 12.0},
-        "workloads": [
-            {
-                "workload_id": workload.id,
-                "name": workload.name,
-                "workload": workload.model_dump(mode="json"),
-                "state": "done" if state == "finished" else "running",
-                "trials": 3,
-                "best_latency_us": 123.4,
-                "best_gmacs": 93.7,
-                "share_of_peak": 0.81,
-            }
-        ],
+        "workloads": [job_workload("done" if state == "finished" else "running")],
         **changes,
     }
+
+
+def job_workload(state: str = "running", batch: int = 1, **changes: Any) -> dict[str, Any]:
+    workload = Workload.model_validate({**CONV, "batch": batch})
+    return {
+        "workload_id": workload.id,
+        "name": workload.name,
+        "workload": workload.model_dump(mode="json"),
+        "state": state,
+        "trials": 3,
+        "best_latency_us": 123.4,
+        "best_gmacs": 93.7,
+        "share_of_peak": 0.81,
+        **changes,
+    }
+
+
+def job_of(*workloads: dict[str, Any], state: str = "running", **changes: Any) -> dict[str, Any]:
+    """One that has these, as they come from `job_workload`."""
+    done, failed = (sum(each["state"] == kind for each in workloads) for kind in ("done", "failed"))
+    progress = {
+        "workloads": len(workloads),
+        "workloads_done": done,
+        "workloads_failed": failed,
+        "trials": sum(each["trials"] for each in workloads),
+        "trials_planned": 64 * len(workloads),
+    }
+    return job(state, workloads=list(workloads), progress=progress, **changes)
+
+
+def summary(state: str = "running", **changes: Any) -> dict[str, Any]:
+    """As lists have it."""
+    document = job(state, **changes)
+    first = document.pop("workloads")[0]["name"]
+    return {"first_workload": first, **document}
+
+
+def worker(name: str = "rack1", state: str = "idle", **changes: Any) -> dict[str, Any]:
+    return {"name": name, "hostname": name, "host_class": "test-cpu", "isas": [], "cores": 8, "state": state, **changes}
 
 
 EVENT_DATA = {

@@ -1,11 +1,20 @@
 import time
+from threading import Event, Timer
 
 import pytest
 
-from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Failed, Finished, LaunchOrder, Renewal, WorkloadOutcome
+from tilewright.attempt_client import HURRY_SECONDS, AttemptClient
+from tilewright.contract.attempts import (
+    Cause,
+    Failed,
+    Finished,
+    LaunchOrder,
+    Renewal,
+    WorkloadFailure,
+    WorkloadOutcome,
+)
 from tilewright.contract.target import Isa
-from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt
+from tilewright.errors import ScheduleChanged, ServerUnreachable, StaleAttempt, Unavailable
 
 from .conftest import CUT, Reply, ScriptedServer
 from .examples import CHOICE, CONV, problem
@@ -13,9 +22,12 @@ from .examples import CHOICE, CONV, problem
 RENEWED = {"cancel": False, "lease_seconds": 10.0}
 
 
+def order_to(url: str) -> LaunchOrder:
+    return LaunchOrder(url=url, database_id="0" * 32, job_id=7, attempt=2, token="attempt-token", threads=1)
+
+
 def attempt(url: str, patience_seconds: float = 5.0) -> AttemptClient:
-    order = LaunchOrder(url=url, job_id=7, attempt=2, token="attempt-token", threads=1)
-    return AttemptClient(order, patience_seconds)
+    return AttemptClient(order_to(url), patience_seconds)
 
 
 def test_every_call_carries_the_attempt_and_its_token(server: ScriptedServer) -> None:
@@ -30,6 +42,32 @@ def test_a_restart_of_the_service_is_sat_out(server: ScriptedServer) -> None:
     server.replies(CUT, Reply(503, problem("unavailable", 503)), Reply(502, ""), Reply(200, RENEWED))
     assert attempt(server.url).renew(Renewal()).lease_seconds == 10.0
     assert len(server.calls) == 4
+
+
+def test_a_full_disk_of_the_service_is_waited_for(server: ScriptedServer) -> None:
+    server.replies(Reply(507, problem("storage-full", 507)), Reply(200, {"workload": None}))
+    assert attempt(server.url).next().workload is None
+    assert len(server.calls) == 2
+
+
+def test_who_was_told_to_end_does_not_wait_for_long() -> None:
+    order = LaunchOrder(
+        url="http://127.0.0.1:1", database_id="0" * 32, job_id=7, attempt=2, token="attempt-token", threads=1
+    )
+    told = Event()
+    client = AttemptClient(order, patience_seconds=60, is_hurried=told.is_set)
+    Timer(1.0, told.set).start()
+    began = time.monotonic()
+    with pytest.raises(ServerUnreachable):
+        client.next()
+    assert 0.9 < time.monotonic() - began < 1 + HURRY_SECONDS
+
+
+def test_a_renewal_is_tried_once_where_its_caller_wants_it_so(server: ScriptedServer) -> None:
+    server.replies(Reply(503, problem("unavailable", 503)))
+    with pytest.raises(Unavailable):
+        attempt(server.url).renew(Renewal(progress=3), patience_seconds=0)
+    assert [call.body for call in server.calls] == [{"progress": 3}]
 
 
 def test_a_service_that_stays_away_is_given_up() -> None:
@@ -69,6 +107,7 @@ def test_outcomes_and_results_need_no_answer(server: ScriptedServer) -> None:
     with attempt(server.url) as client:
         client.report_outcome(WorkloadOutcome(workload_id="a" * 64, stop_reason="plateau", seconds=1, schedule_id=None))
         client.report_result(Finished())
-        client.report_result(Failed(reason="out of memory"))
-    assert [call.path.rpartition("/")[2] for call in server.calls] == ["outcomes", "result", "result"]
-    assert server.calls[2].body == {"outcome": "failed", "reason": "out of memory"}
+        client.report_failure(WorkloadFailure(workload_id="a" * 64, reason="no evaluator was ready for it"))
+        client.report_result(Failed(cause=Cause.HOST, reason="out of memory"))
+    assert [call.path.rpartition("/")[2] for call in server.calls] == ["outcomes", "result", "failures", "result"]
+    assert server.calls[3].body == {"outcome": "failed", "cause": "host", "reason": "out of memory"}

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from tilewright.contract.jobs import Job
 from tilewright.doctor import Check
 
 from .conftest import Reply, ScriptedServer
-from .examples import CONV, event, job, problem, schedule
+from .examples import CONV, event, job, job_of, job_workload, problem, schedule, summary
 from .mutations import LIBRARY_WORDS
 
 COMMANDS = ["serve", "worker", "submit", "jobs", "watch", "cancel", "best", "networks", "export", "doctor", "demo"]
@@ -265,10 +266,101 @@ def test_a_job_that_does_not_exist_is_exit_code_1(server: ScriptedServer) -> Non
 
 
 def test_jobs_are_listed(server: ScriptedServer) -> None:
-    server.replies(Reply(200, {"items": [job("finished"), job("queued", id=8)], "next": None}))
+    server.replies(Reply(200, {"items": [summary("finished"), summary("queued", id=8)], "next": None}))
     result = run("jobs", "--url", server.url)
     assert "n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc" in result.stdout
     assert [each["id"] for each in json.loads(run("jobs", "--url", server.url, "--json").stdout)] == [7, 8]
+
+
+def listed(server: ScriptedServer, *jobs: dict[str, Any]) -> str:
+    server.replies(Reply(200, {"items": list(jobs), "next": None}))
+    result = run("jobs", "--url", server.url)
+    assert result.exit_code == 0
+    return str(result.stdout)
+
+
+def test_owners_are_listed_when_there_is_more_than_one_person(server: ScriptedServer) -> None:
+    assert "owners" not in listed(server, summary(owners=["bea"]), summary(id=8, owners=["bea"]), summary(id=9))
+    shown = listed(server, summary(owners=["bea"]), summary(id=8, owners=["bea", "carl"]), summary(id=9))
+    header, one, both, nobody = (line.split("  ") for line in shown.splitlines())
+    assert "owners" in header
+    assert "bea, carl" in both
+    assert "bea" in one
+    assert "-" in nobody
+
+
+def test_workloads_that_failed_are_counted_where_there_are_any(server: ScriptedServer) -> None:
+    assert "failed" not in listed(server, summary())
+    progress = {"workloads": 5, "workloads_done": 3, "workloads_failed": 2, "trials": 3, "trials_planned": 64}
+    header, row = listed(server, summary(progress=progress)).splitlines()
+    assert re.search(r"done +failed +trials", header)
+    assert re.search(r"3/5 +2 +3 ", row)
+    assert "5: n1_c64_h56w56_o64_k3x3_s1_p1_u8s8u8_nhwc, ..." in row
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (job("cancelled"), "job 7 is cancelled"),
+        (job("running", cancel_requested=True), "job 7 is being cancelled"),
+        (job("finished"), "job 7 has ended already: it finished"),
+        (job("failed"), "job 7 has ended already: it failed"),
+        (
+            job("running", owners=["bea", "carl"]),
+            "job 7 goes on for bea and carl: you have withdrawn from it; "
+            "`tilewright cancel 7 --everybody` stops it for everybody",
+        ),
+        (
+            job("queued"),
+            "job 7 goes on for others, who gave no name: you have withdrawn from it; "
+            "`tilewright cancel 7 --everybody` stops it for everybody",
+        ),
+    ],
+)
+def test_cancel_says_what_became_of_the_job(server: ScriptedServer, answer: dict[str, Any], sentence: str) -> None:
+    server.replies(Reply(200, answer))
+    result = run("cancel", 7, "--url", server.url)
+    assert (result.exit_code, result.stdout) == (0, f"{sentence}\n")
+    assert Job.model_validate_json(run("cancel", 7, "--json", "--url", server.url).stdout).id == 7
+    assert {call.path for call in server.calls} == {"/v1/jobs/7/cancel"}
+
+
+def test_a_job_of_others_is_cancelled_for_everybody_only(server: ScriptedServer) -> None:
+    server.replies(Reply(409, problem("not-yours", 409, "job 7 is wanted by bea, not by carl")))
+    result = run("cancel", 7, "--url", server.url)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: job 7 is wanted by bea, not by carl; `tilewright cancel 7 --everybody` stops it for everybody\n"
+    )
+    server.replies(Reply(200, job("running", cancel_requested=True)))
+    assert run("cancel", 7, "--everybody", "--url", server.url).exit_code == 0
+    assert server.calls[-1].path == "/v1/jobs/7/cancel?everybody=true"
+
+
+def test_submit_asks_for_a_host_class(server: ScriptedServer, conv_file: Path) -> None:
+    server.replies(Reply(201, job("queued")))
+    assert run("submit", "-w", conv_file, "--host-class", "test-cpu", "--url", server.url).exit_code == 0
+    assert server.calls[0].body["host_class"] == "test-cpu"
+
+
+def test_a_job_with_workloads_that_failed_keeps_the_rest_and_is_exit_code_1(
+    server: ScriptedServer, conv_file: Path
+) -> None:
+    failed, done = job_workload("failed", reason="it crashed"), job_workload("done", 2, schedule_id=3)
+    end = job_of(failed, done, state="failed", reason="1 of its 2 workloads could not be tuned: it crashed")
+    stream = Reply(200, event(1) + event(2, "failed"), STREAM)
+    server.replies(Reply(201, job("queued")), Reply(200, job("running")), stream, Reply(200, end))
+    result = run("submit", "--workload", conv_file, "--wait", "--url", server.url)
+    assert result.exit_code == 1
+    assert f"{failed['name']} failed: it crashed" in result.stdout
+    assert f"{done['name']}: 3 trials" in result.stdout
+    assert "the other one has its schedule" in result.stderr
+
+
+def test_help_names_the_variables_of_the_environment() -> None:
+    said = run("--help").stdout
+    for name in ("TILEWRIGHT_URL", "TILEWRIGHT_TOKEN", "TILEWRIGHT_USER", "TILEWRIGHT_CACHE_DIR", "TILEWRIGHT_DEBUG"):
+        assert name in said
 
 
 def test_best_shows_what_is_known_and_strict_fails_for_the_rest(server: ScriptedServer, tmp_path: Path) -> None:

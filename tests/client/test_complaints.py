@@ -8,6 +8,7 @@ from pydantic_core.core_schema import ErrorType
 
 from tilewright.complaints import complaints
 from tilewright.contract.attempts import (
+    Cause,
     Failed,
     Finished,
     LaunchOrder,
@@ -15,18 +16,20 @@ from tilewright.contract.attempts import (
     Renewal,
     Report,
     Start,
+    WorkloadFailure,
     WorkloadOutcome,
 )
 from tilewright.contract.jobs import Job, JobRequest
 from tilewright.contract.message import Message
 from tilewright.contract.records import FailedRecord, RecordState
 from tilewright.contract.schedules import Lookup, LookupResult
+from tilewright.contract.workers import Worker
 from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest
 from tilewright.expectations import Expectation, expectation_of
 
 from ..service.stand_in import HOST, invented_publication, invented_record
-from .examples import CONV, job, schedule
+from .examples import CONV, job, schedule, worker
 from .mutations import LIBRARY_WORDS, mutations
 
 WORKLOAD = Workload.model_validate({**CONV, "stride": 1})
@@ -41,20 +44,22 @@ EXAMPLES: list[Message] = [
     JobRequest(workloads=[WORKLOAD], seconds=5),
     JobRequest(network="resnet18", batch=2),
     Lookup(workloads=[WORKLOAD], isa="avx2", host_class="here"),
-    LaunchOrder(url="http://here", job_id=1, attempt=1, token="secret", threads=1),
-    Start(host=HOST),
+    LaunchOrder(url="http://here", database_id="0" * 32, job_id=1, attempt=1, token="secret", threads=1),
+    Start(host=HOST, process="0" * 32),
     RecordBatch(records=[RECORD, FAILED_RECORD]),
-    Renewal(workload_id=WORKLOAD.id),
+    Renewal(progress=3),
+    WorkloadFailure(workload_id=WORKLOAD.id, reason="it broke"),
     invented_publication(1, 1, WORKLOAD.id, replaces=1),
     WorkloadOutcome(workload_id=WORKLOAD.id, stop_reason="budget", seconds=1, schedule_id=1),
     Job.model_validate(job()),
+    Worker.model_validate(worker()),
     LookupResult.model_validate({"items": [schedule(), None]}),
 ]
 """Of everything that users and attempts send, and of two answers."""
 
 KINDS: list[tuple[Any, Any]] = [
     *((type(each), each.model_dump(mode="json")) for each in EXAMPLES),
-    *((Report, each.model_dump(mode="json")) for each in (Finished(), Failed(reason="it broke"))),
+    *((Report, each.model_dump(mode="json")) for each in (Finished(), Failed(cause=Cause.HOST, reason="it broke"))),
 ]
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.attempts import Finished, Interrupted, WorkloadFailure
 
 from ..screen import COMMAND, CONTROL, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
-from .tuned_service import HOST, send_trials, tune
+from .tuned_service import BUSY, begin, send_trials, tune
 
 ROWS = 24
 UP = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
@@ -22,7 +22,7 @@ UP = re.compile(r"(?:\x1b\[1A\x1b\[2K)+")
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[ServiceInThread]:
-    with serving(tmp_path) as service:
+    with serving(tmp_path, capacity=BUSY) as service:
         yield service
 
 
@@ -33,9 +33,9 @@ def watching(service: ServiceInThread, job_id: int) -> Iterator[Screen]:
 
 
 @contextmanager
-def piped(service: ServiceInThread, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def piped(service: ServiceInThread, *arguments: str, user: str = "bea") -> Iterator["subprocess.Popen[str]"]:
     command = (*COMMAND, *arguments)
-    variables = screen_environment(TILEWRIGHT_URL=service.url, PYTHONUNBUFFERED="1")
+    variables = screen_environment(TILEWRIGHT_URL=service.url, TILEWRIGHT_USER=user, PYTHONUNBUFFERED="1")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables) as process:
         try:
             yield process
@@ -52,7 +52,7 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
     service: ServiceInThread, network: str
 ) -> None:
     job = service.http.post("/v1/jobs", json={"network": network}).json()
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+    with begin(service) as attempt, watching(service, job["id"]) as screen:
         screen.wait_for("running")
         for index, each in enumerate(job["workloads"]):
             tune(attempt, each["workload_id"], index)
@@ -68,7 +68,7 @@ def test_a_table_that_is_longer_than_the_screen_shows_the_present_and_at_the_end
 
 def test_progress_moves_within_a_workload(service: ServiceInThread) -> None:
     job = service.submit(trials=40)
-    with service.begin_attempt(Start(host=HOST)) as attempt, watching(service, job["id"]) as screen:
+    with begin(service) as attempt, watching(service, job["id"]) as screen:
         for trials in (10, 20, 30):
             send_trials(attempt, job["workloads"][0]["workload_id"], range(trials))
             screen.wait_for(f"0 of 1 workloads, {trials} of 40 trials, time left ")
@@ -85,7 +85,7 @@ def test_a_terminal_says_in_its_headline_what_is_waited_for_as_it_changes(servic
     with watching(service, second) as screen:
         screen.wait_for("queued: it waits: 1 job is before it")
         cancel(service, first)
-        screen.wait_for("queued: it waits: a worker is being", seconds=10)
+        screen.wait_for("queued: it waits: no worker is free", seconds=10)
 
 
 def test_a_pipe_gets_a_line_when_what_is_waited_for_changes_and_none_when_it_does_not(service: ServiceInThread) -> None:
@@ -101,7 +101,7 @@ def test_a_pipe_gets_a_line_when_what_is_waited_for_changes_and_none_when_it_doe
         assert process.wait() == 1
     assert lines == [
         "job 2: 1 workload for auto on 1 thread, queued: it waits: 1 job is before it\n",
-        "job 2, queued: it waits: a worker is being looked for\n",
+        "job 2, queued: it waits: no worker is free\n",
         "job 2: 1 workload for auto on 1 thread, cancelled\n",
     ]
 
@@ -128,3 +128,40 @@ def test_on_a_terminal_the_notice_takes_the_place_of_the_screen_which_is_drawn_a
             screen.wait_for("queued")
         screen.wait_for("does not answer")
     assert re.search(UP.pattern + "the service at http://", screen.text)
+
+
+def test_several_attempts_at_one_job_are_shown_at_once_and_what_failed_with_its_reason(
+    service: ServiceInThread,
+) -> None:
+    job = service.http.post("/v1/jobs", json={"network": "resnet18"}).json()
+    first, second, *_ = (each["workload_id"] for each in job["workloads"])
+    with begin(service) as one, begin(service) as other, watching(service, job["id"]) as screen:
+        send_trials(one, first, range(5))
+        send_trials(other, second, range(7))
+        screen.wait_for("running on 2 workers")
+        screen.wait_for("12 of 704 trials")
+        one.report_failure(WorkloadFailure(workload_id=first, reason="the disk of rack 17 smells"))
+        screen.wait_for("queued")
+        cancel(service, job["id"])
+        for attempt in (one, other):
+            attempt.report_result(Interrupted())
+        assert screen.end() == 1
+
+
+def test_two_people_want_a_job_and_each_withdraws_for_himself(service: ServiceInThread) -> None:
+    for user, said in (("bea", "job 1 is queued"), ("carl", "job 1 is queued")):
+        assert said in spoken(service, user, "submit", "--network", "resnet18")
+    assert service.job(1)["owners"] == ["bea", "carl"]
+    assert "bea, carl" in spoken(service, "dora", "jobs")
+    assert "job 1 is wanted by bea, carl, not by dora; `tilewright cancel 1 --everybody`" in spoken(
+        service, "dora", "cancel", "1"
+    )
+    assert spoken(service, "bea", "cancel", "1").startswith("job 1 goes on for carl: you have withdrawn from it; ")
+    assert spoken(service, "carl", "cancel", "1") == "job 1 is cancelled\n"
+    assert spoken(service, "carl", "cancel", "1") == "job 1 is cancelled\n"
+
+
+def spoken(service: ServiceInThread, user: str, *arguments: str) -> str:
+    with piped(service, *arguments, user=user) as process:
+        out, error = process.communicate(timeout=30)
+    return out + error

@@ -4,13 +4,14 @@ import time
 import pytest
 
 from tilewright import errors, event_stream
+from tilewright.contract.events import WorkloadFailedEvent, WorkloadStartedEvent
 from tilewright.contract.jobs import JobRequest, JobState
 from tilewright.contract.schedules import Lookup
 from tilewright.contract.workload import Workload
 from tilewright.http import Client
 
 from .conftest import CUT, Reply, ScriptedServer
-from .examples import CONV, event, job, problem
+from .examples import CONV, event, job, job_workload, problem
 
 STREAM = "text/event-stream"
 WORKLOAD = Workload.model_validate(CONV)
@@ -158,3 +159,40 @@ def test_a_service_that_is_down_is_unhealthy_and_no_error(client: Client, server
 def test_a_reader_may_leave_a_stream_early(client: Client, server: ScriptedServer) -> None:
     server.replies(Reply(200, event(1) + event(2) + event(3), STREAM))
     assert [each.id for each in itertools.islice(client.events(7), 2)] == [1, 2]
+
+
+def test_somebody_else_at_the_address_tells_no_events(client: Client, server: ScriptedServer) -> None:
+    server.replies(Reply(200, "<html>hello</html>", "text/html"))
+    with pytest.raises(errors.UnexpectedAnswer, match="not with events"):
+        list(client.events(7))
+    assert len(server.calls) == 1
+
+
+def test_a_reader_of_events_comes_back_when_the_service_says_and_not_before(
+    client: Client, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors.Unavailable, "retry_after_seconds", 0.6, raising=False)
+    server.replies(
+        Reply(200, event(1), STREAM),
+        Reply(200, job("running")),
+        Reply(503, problem("unavailable", 503)),
+        Reply(200, event(2, "finished"), STREAM),
+    )
+    began = time.monotonic()
+    assert [each.id for each in client.events(7)] == [1, 2]
+    assert 0.6 < time.monotonic() - began < 5
+
+
+def test_progress_of_several_workloads_comes_interleaved_as_it_was_told(client: Client, server: ScriptedServer) -> None:
+    told = [
+        event(at, kind, **{**job_workload(batch=batch), "workload": None, "attempt": batch})
+        for at, (kind, batch) in enumerate([("workload_started", 1), ("workload_started", 2), ("progress", 1)] * 2, 1)
+    ]
+    failed = event(7, "workload_failed", **job_workload("failed", 2, reason="it crashed", attempt=2, tries=5))
+    server.replies(Reply(200, "".join([*told, failed, event(8, "failed")]), STREAM))
+    story = list(client.events(7))
+    assert [each.type for each in story[:3]] == ["workload_started", "workload_started", "progress"]
+    last = story[6]
+    assert isinstance(last, WorkloadFailedEvent)
+    assert (last.data.reason, last.data.attempt, last.data.tries) == ("it crashed", 2, 5)
+    assert [each.data.attempt for each in story[:3] if isinstance(each, WorkloadStartedEvent)] == [1, 2]

@@ -12,7 +12,7 @@ from tilewright.contract.jobs import Job
 from tilewright.contract.target import Isa, Target
 
 from .conftest import Reply, ScriptedServer, StandIn
-from .examples import CONV, job, problem, schedule
+from .examples import CONV, job, job_of, job_workload, problem, schedule
 
 DOWN = "http://127.0.0.1:1"
 
@@ -55,6 +55,41 @@ def test_waiting_for_a_job_that_does_not_finish_raises(
     server.replies(Reply(200, job(state, reason="the cores melted")))
     with pytest.raises(kind, match="the cores melted"):
         hub.job(7).wait()
+
+
+def failure(hub: tilewright.Hub, server: ScriptedServer, *workloads: dict[str, Any]) -> str:
+    """What waiting for a job of these, which failed, raises."""
+    server.replies(Reply(200, job_of(*workloads, state="failed", reason="some of its workloads could not be tuned")))
+    with pytest.raises(errors.JobFailed) as caught:
+        hub.job(7).wait()
+    return caught.value.detail
+
+
+def test_a_failed_job_names_the_workloads_that_failed_and_says_that_the_others_have_schedules(
+    hub: tilewright.Hub, server: ScriptedServer
+) -> None:
+    failed = [job_workload("failed", batch, reason=f"crash {batch}\nat length") for batch in range(1, 6)]
+    done = [job_workload("done", batch, schedule_id=batch) for batch in range(6, 9)]
+    names = [each["name"] for each in failed]
+    assert failure(hub, server, failed[0], *done) == (
+        f"job 7 failed: 1 of its 4 workloads could not be tuned: {names[0]} (crash 1 …); "
+        "the other 3 have their schedules"
+    )
+    assert failure(hub, server, *failed, done[0]) == (
+        f"job 7 failed: 5 of its 6 workloads could not be tuned: {names[0]} (crash 1 …), {names[1]} (crash 2 …), "
+        f"{names[2]} (crash 3 …), and 2 more; the other one has its schedule"
+    )
+    without = job_workload("done", 9, schedule_id=None)
+    assert failure(hub, server, failed[0], without, done[0]).endswith("; 1 of the others has its schedule")
+    assert failure(hub, server, failed[0]) == f"job 7 failed: its workload could not be tuned: {names[0]} (crash 1 …)"
+
+
+def test_a_host_class_is_asked_for(hub: tilewright.Hub, server: ScriptedServer) -> None:
+    server.replies(Reply(201, job("queued", host_class="test-cpu")))
+    assert hub.submit(CONV, host_class="test-cpu").job.host_class == "test-cpu"
+    assert server.calls[0].body["host_class"] == "test-cpu"
+    with pytest.raises(errors.InvalidRequest, match="host_class"):
+        hub.submit(CONV, host_class="No Class")
 
 
 def test_waiting_ends_at_the_timeout(hub: tilewright.Hub, server: ScriptedServer) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.attempts import Finished
 
 from ..screen import COMMAND, Screen, screen_environment
 from ..service.in_thread import ServiceInThread, serving
-from .tuned_service import HOST, tune
+from .tuned_service import BUSY, begin, tune
 
 NETWORK = "resnet18"
 COMMANDS = {
@@ -40,14 +40,14 @@ ROW = re.compile(r"n1_|\s*\d+ {2}\S")
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceInThread]:
     """A network that was tuned, one that runs, and a job that waits."""
-    with serving(tmp_path_factory.mktemp("service")) as service:
+    with serving(tmp_path_factory.mktemp("service"), capacity=BUSY) as service:
         job = service.http.post("/v1/jobs", json={"network": NETWORK}).json()
-        with service.begin_attempt(Start(host=HOST)) as attempt:
+        with begin(service) as attempt:
             for index, each in enumerate(job["workloads"]):
                 tune(attempt, each["workload_id"], index)
             attempt.report_result(Finished())
         service.http.post("/v1/jobs", json={"network": "mobilenet_v2"}).raise_for_status()
-        service.lose(service.begin_attempt(Start(host=HOST)), "the lease of its attempt on the host of rack 17 ran out")
+        service.lose(begin(service), "the lease of its attempt on the host of rack 17 ran out")
         waiting = {"workloads": [job["workloads"][3]["workload"]], "trials": 9999}
         service.http.post("/v1/jobs", json=waiting).raise_for_status()
         yield service
@@ -120,7 +120,7 @@ def _of_job(item: dict[str, Any]) -> dict[str, str]:
     return {
         "id": f"{item['id']}",
         "state": item["state"],
-        "what": item["network"] or item["workloads"][0]["name"],
+        "what": item["network"] or item["first_workload"],
         "threads": f"{item['threads']}",
         "done": f"{progress['workloads_done']}/{progress['workloads']}",
         "trials": f"{progress['trials']}",

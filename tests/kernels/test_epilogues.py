@@ -37,7 +37,7 @@ def workload(shape: str, epilogue: dict[str, object], **fields: object) -> Workl
     return Workload.model_validate({**base, **SHAPES[shape], **epilogue, **fields})
 
 
-@pytest.mark.parametrize("isa", [Isa.AVX512_VNNI, Isa.AVX2])
+@pytest.mark.parametrize("isa", [Isa.AVX512_VNNI, pytest.param(Isa.AVX2, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("epilogue", EPILOGUES, ids=lambda e: f"{e['out_dtype']}-{e['activation']}-{e['residual']}")
 def test_every_epilogue_is_exact(shape: str, epilogue: dict[str, object], isa: Isa) -> None:

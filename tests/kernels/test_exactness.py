@@ -92,7 +92,7 @@ ON_ALL_PATHS = st.sampled_from(host_isas())
 
 
 @pytest.mark.timeout(3600 if IS_SOAK else 300)
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", [*SUITES[:2], *(pytest.param(suite, marks=pytest.mark.soak) for suite in SUITES[2:])])
 def test_random_workloads_equal_onnx_runtime_and_int64_arithmetic(suite: int) -> None:
     check_random_kernels(suite, WORKLOADS, workloads(), PATHS)
 

@@ -41,7 +41,7 @@ class RunningService(ServiceProcess):
         return self._process_with("stand_in")
 
     def worker_process(self) -> psutil.Process:
-        return self._process_with("spawn_main")
+        return self._process_with("tilewright_worker.embedded")
 
     def submit(self, height: int = 8, **options: Any) -> dict[str, Any]:
         answer = self.http.post("/v1/jobs", json={"workloads": [workload(height)], **options})

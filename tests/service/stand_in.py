@@ -6,6 +6,7 @@ The height of the first workload is the script: 11 crashes, 12 hangs, 13 ignores
 import sys
 import threading
 import time
+import uuid
 from datetime import UTC, datetime
 
 from tilewright.attempt_client import AttemptClient
@@ -24,7 +25,8 @@ from tilewright.contract.candidates import Choice, candidate_fields
 from tilewright.contract.hosts import Host
 from tilewright.contract.records import MeasuredRecord, Provenance, RecordState
 from tilewright.contract.schedules import InstructionCount, Verification
-from tilewright.contract.target import Isa, Target
+from tilewright.contract.target import ISAS, Target
+from tilewright_kernels.isa.host import this_host
 
 CRASHES, HANGS, IGNORES_CANCEL = 11, 12, 13
 TRIAL_SECONDS = 0.03
@@ -36,16 +38,22 @@ PROOF = InstructionCount(
     in_loop=True,
     dot_products_in_kernel=4,
 )
-HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, isas=("x86_64",))
+HOST = Host(host_class="stand-in", hostname="here", cpu_model="none", cores=2, isas=ISAS[::-1])
+TARGET = Target(isa="x86_64")
+START = Start(host=HOST, process="0123456789abcdef" * 2)
 
 
 def main() -> int:
+    """Speaks for the host that it really is on."""
+    global HOST, TARGET
+    HOST = this_host()
+    TARGET = Target(isa=HOST.isas[0])
     order = LaunchOrder.model_validate_json(sys.stdin.readline())
     client = AttemptClient(order)
-    brief = client.start(Start(host=HOST))
+    client.start(Start(host=HOST, process=uuid.uuid4().hex))
     cancelled = threading.Event()
     threading.Thread(target=_renew, args=(client, cancelled), daemon=True).start()
-    for briefed in brief.workloads:
+    while (briefed := client.next().workload) is not None:
         if _tune(client, order, briefed, cancelled):
             client.report_result(Interrupted())
             return 0
@@ -67,7 +75,7 @@ def _tune(client: AttemptClient, order: LaunchOrder, briefed: BriefedWorkload, c
         sys.exit("the stand-in crashes as it was told")
     if workload.height == HANGS:
         time.sleep(3600)
-    history = client.history(workload.id, Isa.X86_64)
+    history = client.history(workload.id, TARGET.isa)
     known = {record.candidate for record in history.records}
     trials = briefed.trials
     for number in range(10_000):
@@ -98,7 +106,7 @@ def invented_choice(number: int) -> Choice:
 def invented_record(job_id: int, attempt: int, workload_id: str, number: int) -> MeasuredRecord:
     return MeasuredRecord(
         workload_id=workload_id,
-        target=Target(isa="x86_64"),
+        target=TARGET,
         **candidate_fields(invented_choice(number)),
         state=RecordState.MEASURED,
         latencies_us=[100.0 + number],
@@ -114,7 +122,7 @@ def invented_publication(
 ) -> Publication:
     return Publication(
         workload_id=workload_id,
-        target=Target(isa="x86_64"),
+        target=TARGET,
         **candidate_fields(invented_choice(round(latency_us * 1000))),
         latencies_us=[latency_us],
         latency_us=latency_us,

@@ -11,15 +11,17 @@ from tilewright import connect
 from tilewright.errors import Unauthorized
 from tilewright_service.settings import Settings
 
+from ..databases import KINDS, migrated_database
 from .in_thread import ServiceInThread, serving
 from .running import workload
 
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceInThread]:
-    with serving(tmp_path_factory.mktemp("bad_input")) as service:
+@pytest.fixture(scope="module", params=KINDS)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceInThread]:
+    folder = tmp_path_factory.mktemp("bad_input")
+    with migrated_database(request, folder) as url, serving(folder, database_url=url) as service:
         yield service
 
 
@@ -73,7 +75,7 @@ def test_an_unknown_network_is_answered_with_the_known_ones(service: ServiceInTh
         b'{"network": "\xff\xfe"}',
         b'{"network": "\\ud800"}',
         b'{"network": "\\u0000"}',
-        b"[" * 100_000,
+        b"[" * 50_000,
         b'{"trials": ' + b"9" * 100_000 + b"}",
     ],
 )
@@ -149,14 +151,22 @@ def test_a_wrong_token_is_told_from_none(tmp_path: Path) -> None:
         assert "is not the one of this service" in document["detail"]
 
 
-def test_a_full_disk_is_said_and_loses_nothing(service: ServiceInThread) -> None:
-    job = service.submit(height=40)
-    _limit_pages(service, 1)
-    answer = service.http.post("/v1/jobs", json={"network": "mobilenet_v2"})
-    assert problem(answer, 507)["type"] == "urn:tilewright:problem:storage-full"
-    assert service.job(job["id"])["state"] == "queued"
-    _limit_pages(service, 2**30)
-    assert service.http.post("/v1/jobs", json={"network": "mobilenet_v2"}).status_code == 201
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        job = service.submit(height=40)
+        _limit_pages(service, 1)
+        answer = service.http.post("/v1/jobs", json={"network": "mobilenet_v2"})
+        assert problem(answer, 507)["type"] == "urn:tilewright:problem:storage-full"
+        assert service.job(job["id"])["state"] == "queued"
+        _limit_pages(service, 2**30)
+        assert service.http.post("/v1/jobs", json={"network": "mobilenet_v2"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/schedules?host_class=%00", "/v1/records?workload_id=%00", "/v1/jobs?state=%00", "/v1/schedules/%00"]
+)
+def test_text_that_no_database_takes_is_refused_in_an_address(service: ServiceInThread, path: str) -> None:
+    problem(service.http.get(path), 422)
 
 
 def _limit_pages(service: ServiceInThread, pages: int) -> None:

@@ -1,11 +1,12 @@
 from pydantic import TypeAdapter
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Failed, Finished, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.contract.attempts import Finished, RecordBatch, Renewal, WorkloadOutcome
 from tilewright.contract.events import EVENTS, CancelledEvent, Event, FailedEvent
+from tilewright_service.store.blame import MAX_TRIES
 
 from .in_thread import ServiceInThread
-from .stand_in import HOST, invented_publication, invented_record
+from .stand_in import START, invented_publication, invented_record
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 """As the contract has them: a kind or a key that is not in it is an error."""
@@ -28,7 +29,7 @@ def cancel(service: ServiceInThread, job_id: int) -> None:
 def tune(attempt: AttemptClient, workload_id: str) -> None:
     """What an attempt says while it tunes a workload."""
     job_id, number = attempt.order.job_id, attempt.order.attempt
-    attempt.renew(Renewal(workload_id=workload_id))
+    attempt.renew(Renewal(progress=1))
     attempt.send_records(RecordBatch(records=[invented_record(job_id, number, workload_id, 1)]))
     schedule = attempt.publish(invented_publication(job_id, number, workload_id))
     attempt.report_outcome(
@@ -44,14 +45,13 @@ def test_events_of_a_job_that_has_ended_are_replayed_and_end(service: ServiceInT
 
 def test_every_kind_of_event_is_told_and_each_is_as_the_contract_has_it(service: ServiceInThread) -> None:
     job = service.submit()
-    service.lose(service.begin_attempt(Start(host=HOST)), "it was \0 killed")
-    with service.begin_attempt(Start(host=HOST)) as attempt:
+    service.lose(service.begin_attempt(), "it was \0 killed")
+    with service.begin_attempt(START) as attempt:
         tune(attempt, job["workloads"][0]["workload_id"])
         attempt.report_result(Finished())
     story = read(service, job["id"])
     assert [event.type for event in story] == [
         "queued",
-        "started",
         "requeued",
         "started",
         "workload_started",
@@ -64,11 +64,15 @@ def test_every_kind_of_event_is_told_and_each_is_as_the_contract_has_it(service:
     assert [event.data.stop_reason for event in story if event.type == "workload_done"] == ["plateau"]
 
     failing, cancelled = service.submit(9), service.submit(10)
-    service.begin_attempt(Start(host=HOST)).report_result(Failed(reason="no such path"))
+    for _ in range(MAX_TRIES):
+        service.lose(service.begin_attempt(START), "no such path")
     cancel(service, cancelled["id"])
-    others = [read(service, each["id"])[-1] for each in (failing, cancelled)]
+    others = [*read(service, failing["id"])[-2:], read(service, cancelled["id"])[-1]]
     ends = [event for event in others if isinstance(event, FailedEvent | CancelledEvent)]
-    assert [event.data.reason for event in ends] == ["no such path", "cancelled before it ran"]
+    assert [event.data.reason for event in ends] == [
+        "its workload could not be tuned: the last 5 attempts brought no new record; the last one: no such path",
+        "cancelled before it ran",
+    ]
     assert {event.type for event in [*story, *others]} == set(EVENTS)
 
 

@@ -48,7 +48,7 @@ def test_the_password_of_a_database_is_not_printed(capsys: pytest.CaptureFixture
 def test_a_service_on_all_addresses_names_one_for_this_machine_and_one_for_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with ServiceProcess(tmp_path, TILEWRIGHT_HOST="0.0.0.0", TILEWRIGHT_TOKEN="secret") as service:
+    with ServiceProcess(tmp_path, TILEWRIGHT_HOST="0.0.0.0", TILEWRIGHT_TOKEN="sixteen-letters-or-more") as service:
         assert service.url.startswith("http://127.0.0.1:")
         assert service.public_url is not None
         assert service.public_url.rpartition(":")[2] == service.url.rpartition(":")[2]

@@ -1,19 +1,18 @@
 """An attempt is told what the team measured of workloads like the one that it tunes."""
 
+from dataclasses import replace
 from typing import Any
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Finished, Neighbour, RecordBatch, Start
+from tilewright.contract.attempts import Finished, Neighbour, RecordBatch, WorkloadOutcome
 from tilewright.contract.candidates import GenericTrace, candidate_fields
 from tilewright.contract.records import FailureKind, NewRecord, RecordState, parse_record
 from tilewright.contract.target import Isa, Target
 from tilewright_service.store import neighbours as store
 
-from .in_thread import ServiceInThread
+from .in_thread import WORKER, ServiceInThread
 from .running import workload
-from .stand_in import HOST, invented_choice, invented_record
-
-START = Start(host=HOST)
+from .stand_in import HOST, START, invented_choice, invented_record
 
 
 def measured(
@@ -21,14 +20,23 @@ def measured(
 ) -> str:
     """A job of one workload that is finished, its records made up; gives the id of the workload."""
     target = changes.get("target", Target(isa=Isa.X86_64))
-    service.submit(height, threads=target.threads, trials=10)
+    service.submit(height, threads=target.threads, target=target.isa, trials=max(len(numbers), 10))
     host = HOST.model_copy(update={"host_class": host_class})
-    with service.begin_attempt(Start(host=host)) as attempt:
+    workers = [replace(WORKER, host_class=host_class)]
+    with service.begin_attempt(START.model_copy(update={"host": host}), workers) as attempt:
         workload_id = the_workload(service, attempt)
         records = [record(attempt, workload_id, number, host_class, **changes) for number in numbers]
         attempt.send_records(RecordBatch(records=records))
-        attempt.report_result(Finished())
+        conclude(attempt, workload_id)
     return workload_id
+
+
+def conclude(attempt: AttemptClient, workload_id: str) -> None:
+    """Without a schedule, so that nothing is known."""
+    attempt.report_outcome(
+        WorkloadOutcome(workload_id=workload_id, stop_reason="trials", seconds=1.0, schedule_id=None)
+    )
+    attempt.report_result(Finished())
 
 
 def record(attempt: AttemptClient, workload_id: str, number: int, host_class: str, **changes: Any) -> NewRecord:
@@ -47,8 +55,9 @@ def told(service: ServiceInThread, height: int = 64, threads: int = 1) -> list[N
     """What the attempt of a new job hears of the neighbours of its workload."""
     service.submit(height, threads=threads, trials=100)
     with service.begin_attempt(START) as attempt:
-        neighbours = attempt.history(the_workload(service, attempt), Isa.X86_64, neighbours=True).neighbours
-        attempt.report_result(Finished())
+        workload_id = the_workload(service, attempt)
+        neighbours = attempt.history(workload_id, Isa.X86_64, neighbours=True).neighbours
+        conclude(attempt, workload_id)
     return neighbours
 
 

@@ -3,12 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tilewright.contract.attempts import Start
 from tilewright.contract.events import EVENTS
 from tilewright_service.openapi import PATH, render
 
 from .in_thread import ServiceInThread
-from .stand_in import HOST
+from .stand_in import START
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 12
@@ -46,7 +45,7 @@ def test_every_answer_is_as_the_document_says(service: ServiceInThread, tmp_path
     fits its schema may still be refused.
     """
     service.submit()
-    attempt = service.begin_attempt(Start(host=HOST))
+    attempt = service.begin_attempt(START)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json"),
         *("--max-time", str(SECONDS), "--suppress-health-check", "all", "--no-color"),

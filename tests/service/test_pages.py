@@ -6,29 +6,23 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-import httpx2
 import pytest
 from pydantic import SecretStr
 
 from tilewright import __version__
-from tilewright.contract.attempts import Finished, Start
-from tilewright.contract.workers import Worker
-from tilewright.errors import Unavailable
+from tilewright.contract.attempts import Finished
 from tilewright_service.settings import Settings
+from tilewright_service.store.waiting import Capacity
 
-from ..services import IdleEngine
 from .in_thread import ServiceInThread, serving
-from .stand_in import HOST, invented_publication
+from .stand_in import START, invented_publication
 
 VOID = ("meta", "link")
-SLOW_SECONDS = 2.0
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 
 
@@ -111,32 +105,9 @@ def test_its_commands_work_with_the_address_that_was_typed(service: ServiceInThr
     assert service.job(1)["network"] == "resnet18"
 
 
-def test_a_slow_engine_holds_up_nothing_but_the_front_page(
-    service: ServiceInThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, is_over = threading.Event(), threading.Event()
-
-    def capacity(_: IdleEngine) -> Sequence[Worker]:
-        asked.set()
-        is_over.wait(SLOW_SECONDS)
-        return []
-
-    monkeypatch.setattr(IdleEngine, "capacity", capacity)
-    with ThreadPoolExecutor() as pool:
-        front = pool.submit(httpx2.get, service.url, timeout=20)
-        assert asked.wait(10)
-        assert service.http.get("/healthz").status_code == 200
-        assert not front.done()
-        is_over.set()
-        assert front.result().status_code == 200
-
-
-def test_an_engine_that_does_not_answer_is_said(service: ServiceInThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    def capacity(_: IdleEngine) -> Sequence[Worker]:
-        raise Unavailable("nobody answers")
-
-    monkeypatch.setattr(IdleEngine, "capacity", capacity)
-    assert re.search(r"state\s+ready\s+workers\s+the engine does not answer\s+jobs", page_of(service, "/").text)
+def test_an_engine_that_does_not_answer_is_said(tmp_path: Path) -> None:
+    with serving(tmp_path, capacity=Capacity(away="the scheduler is away")) as service:
+        assert re.search(r"state\s+ready\s+workers\s+the engine does not answer\s+jobs", page_of(service, "/").text)
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -214,7 +185,7 @@ def test_the_reference_says_what_a_field_takes_and_means(service: ServiceInThrea
 @needs_curl
 def test_every_command_of_the_reference_works(service: ServiceInThread, tmp_path: Path) -> None:
     job = service.submit()
-    attempt = service.begin_attempt(Start(host=HOST))
+    attempt = service.begin_attempt(START)
     attempt.publish(invented_publication(job["id"], 1, job["workloads"][0]["workload_id"]))
     attempt.report_result(Finished())
     page = page_of(service, "/docs")

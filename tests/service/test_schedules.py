@@ -2,19 +2,18 @@ from typing import Any
 
 import pytest
 
-from tilewright.contract.attempts import Start
 from tilewright.contract.schedules import ScheduleDetail
 from tilewright.contract.workload import Workload
 
 from .in_thread import ServiceInThread
 from .running import workload
-from .stand_in import HOST, PROOF, invented_publication
+from .stand_in import PROOF, START, invented_publication
 
 
 @pytest.fixture
 def schedule_id(service: ServiceInThread) -> int:
     job = service.submit()
-    attempt = service.begin_attempt(Start(host=HOST))
+    attempt = service.begin_attempt(START)
     return attempt.publish(invented_publication(job["id"], 1, job["workloads"][0]["workload_id"])).id
 
 

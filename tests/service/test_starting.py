@@ -2,12 +2,16 @@
 
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from tilewright_service.data_dir import hold_data_dir
+from tilewright_service.settings import Settings
 from tilewright_service.store.database import Database
 from tilewright_service.store.schema import upgrade
 
@@ -46,8 +50,22 @@ def test_a_service_that_others_can_reach_is_refused_without_a_token(tmp_path: Pa
     assert "set TILEWRIGHT_TOKEN" in refusal(tmp_path, TILEWRIGHT_HOST="0.0.0.0")
 
 
-def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path) -> None:
-    assert "no scheduler answers at tcp://127.0.0.1:1" in refusal(tmp_path, TILEWRIGHT_ENGINE="tcp://127.0.0.1:1")
+def test_a_token_that_could_be_guessed_is_refused_where_others_can_reach_it(tmp_path: Path) -> None:
+    assert "could be guessed" in refusal(tmp_path, TILEWRIGHT_HOST="0.0.0.0", TILEWRIGHT_TOKEN="x")
+
+
+def test_an_empty_token_is_refused_as_nobody_could_enter() -> None:
+    with pytest.raises(ValidationError, match="an empty token lets nobody in"):
+        Settings(token=SecretStr(" "))
+
+
+def test_a_scheduler_that_does_not_answer_is_waited_for_and_said(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path, TILEWRIGHT_ENGINE="tcp://127.0.0.1:1") as service:
+        deadline = time.monotonic() + 10
+        while (answer := httpx2.get(f"{service.url}/readyz")).is_success and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert [each["part"] for each in answer.json()["parts"]] == ["engine"]
+        assert "the scheduler at tcp://127.0.0.1:1 is away" in answer.json()["parts"][0]["reason"]
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -62,7 +80,7 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
     upgrade(Database(f"sqlite:///{path}"))
     with sqlite3.connect(path) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    assert "tilewright.db is of another version of Tilewright" in refusal(tmp_path)
+    assert "tilewright.db is of a newer Tilewright (revision 9999)" in refusal(tmp_path)
 
 
 def test_a_service_keeps_its_identity_in_its_data_directory(tmp_path: Path) -> None:

@@ -2,16 +2,24 @@
 
 import pytest
 
-from tilewright.contract.attempts import Finished, Start
+from tilewright.contract.attempts import Finished, WorkloadOutcome
+from tilewright.contract.workers import Worker, WorkerState
 from tilewright_service.store.jobs import get_job
 from tilewright_service.store.waiting import FRONT, Capacity
 
 from .in_thread import ServiceInThread
 from .running import workload
-from .stand_in import HOST
+from .stand_in import HOST, START
 
-START = Start(host=HOST)
-BUSY, FREE = Capacity(cores=2, free_cores=0), Capacity(cores=2, free_cores=2)
+ONE = Worker(
+    name="one",
+    hostname=HOST.hostname,
+    host_class=HOST.host_class,
+    isas=HOST.isas,
+    cores=2,
+    state=WorkerState.RUNNING,
+)
+BUSY, FREE = (Capacity((ONE.model_copy(update={"state": state}),)) for state in (WorkerState.RUNNING, WorkerState.IDLE))
 
 
 def reason(service: ServiceInThread, job_id: int, capacity: Capacity | None = BUSY) -> str | None:
@@ -27,7 +35,7 @@ def queue(service: ServiceInThread) -> list[int]:
 
 def test_without_workers_it_says_so_and_without_enough_cores_too(service: ServiceInThread) -> None:
     job = service.submit(threads=4)["id"]
-    assert reason(service, job, Capacity(0, 0)) == "it waits: no worker has joined yet"
+    assert reason(service, job, Capacity()) == "it waits: no worker has joined yet"
     words = "it waits: it asks for more threads than the 2 cores of the largest worker"
     assert reason(service, job) == words
 
@@ -93,11 +101,15 @@ def test_why_the_last_attempt_ended_is_not_forgotten(service: ServiceInThread, q
 def test_a_page_says_it_of_each_job(service: ServiceInThread, queue: list[int]) -> None:
     service.begin_attempt(START)
     with service.begin_attempt(START) as attempt:
+        workload_id = service.job(attempt.order.job_id)["workloads"][0]["workload_id"]
+        attempt.report_outcome(
+            WorkloadOutcome(workload_id=workload_id, stop_reason="trials", seconds=1.0, schedule_id=None)
+        )
         attempt.report_result(Finished())
     items = service.http.get("/v1/jobs").json()["items"]
     assert [each["reason"] for each in items] == [
         "it waits: 1 job is before it",
-        f"it waits: job {queue[0]} is running",
+        "it waits: a worker is being made ready",
         None,
         None,
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tilewright.attempt_client import AttemptClient
-from tilewright.contract.attempts import Failed, RecordBatch, Renewal, Start, WorkloadOutcome
+from tilewright.contract.attempts import Cause, Failed, RecordBatch, Renewal, WorkloadOutcome
 from tilewright.contract.jobs import JobRequest
 from tilewright.contract.message import Message
 from tilewright.contract.schedules import Lookup
@@ -17,7 +17,7 @@ from tilewright.contract.workload import Workload
 from ..client.mutations import FEW_ODD, LIBRARY_WORDS, mutations
 from .in_thread import ServiceInThread, serving
 from .running import workload
-from .stand_in import HOST, invented_publication, invented_record
+from .stand_in import START, invented_publication, invented_record
 
 JSON = {"Content-Type": "application/json"}
 WORKLOAD = Workload(**workload())
@@ -27,12 +27,12 @@ REQUESTS: list[tuple[str, Message]] = [
     ("/v1/jobs", JobRequest(workloads=[WORKLOAD], seconds=5)),
     ("/v1/jobs", JobRequest(network="resnet18", batch=2)),
     ("/v1/schedules/lookup", Lookup(workloads=[WORKLOAD], isa="avx2")),
-    (f"{ATTEMPT}/start", Start(host=HOST)),
+    (f"{ATTEMPT}/start", START),
     (f"{ATTEMPT}/records", RecordBatch(records=[invented_record(1, 1, WORKLOAD.id, 0)])),
-    (f"{ATTEMPT}/renew", Renewal(workload_id=WORKLOAD.id)),
+    (f"{ATTEMPT}/renew", Renewal(progress=1)),
     (f"{ATTEMPT}/schedules", invented_publication(1, 1, WORKLOAD.id, replaces=1)),
     (f"{ATTEMPT}/outcomes", WorkloadOutcome(workload_id=WORKLOAD.id, stop_reason="budget", seconds=1, schedule_id=1)),
-    (f"{ATTEMPT}/result", Failed(reason="it broke")),
+    (f"{ATTEMPT}/result", Failed(cause=Cause.MOMENT, reason="it broke")),
 ]
 
 
@@ -45,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceInThrea
 @pytest.fixture(scope="module")
 def attempt(service: ServiceInThread) -> Iterator[AttemptClient]:
     service.submit()
-    with service.begin_attempt(Start(host=HOST)) as attempt:
+    with service.begin_attempt(START) as attempt:
         yield attempt
 
 

@@ -1,23 +1,23 @@
-"""Stands in for the first attempt of a job, in the middle of which NumPy finds a bug; later ones are the real one."""
+"""Stands in for an attempt in the middle of which NumPy finds a bug, once; the rest is the real one."""
 
 import sys
 
 import numpy as np
 
-from tilewright.contract.workload import Workload
-from tilewright_tuning.trials import Trial
+from tilewright.attempt_client import AttemptClient
+from tilewright.contract.attempts import Publication
+from tilewright.contract.schedules import Schedule
 from tilewright_worker.__main__ import main
-from tilewright_worker.attempt import Attempt
 
-store_trial = Attempt._store_trial
+publish = AttemptClient.publish
 
 
-def raise_in_first_attempt(self: Attempt, workload: Workload, trial: Trial) -> None:
-    store_trial(self, workload, trial)
-    if self._order.attempt == 1:
-        np.zeros(3).reshape(2, 2)
+def raise_once(self: AttemptClient, publication: Publication) -> Schedule:
+    AttemptClient.publish = publish  # type: ignore[method-assign]
+    np.zeros(3).reshape(2, 2)
+    raise AssertionError("NumPy has found nothing")
 
 
 if __name__ == "__main__":
-    Attempt._store_trial = raise_in_first_attempt  # type: ignore[method-assign]
+    AttemptClient.publish = raise_once  # type: ignore[method-assign]
     sys.exit(main())

@@ -1,5 +1,6 @@
 """A real Dask scheduler, and workers that join it."""
 
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +10,11 @@ from ..terminal import TILEWRIGHT
 
 @contextmanager
 def running_scheduler(
-    protocol: str = "tcp", environment: Mapping[str, str] | None = None
+    protocol: str = "tcp", environment: Mapping[str, str] | None = None, port: int = 0
 ) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Its address, and its process."""
-    command = [str(TILEWRIGHT.with_name("dask")), "scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", "0"]
+    dask = str(TILEWRIGHT.with_name("dask"))
+    command = [dask, "scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(
         [*command, "--protocol", protocol], stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -32,3 +34,4 @@ def running_worker(url: str, environment: Mapping[str, str] | None = None) -> It
         assert "works for" in worker.stdout.readline()
         yield worker
         worker.kill()
+        worker.send_signal(signal.SIGCONT)

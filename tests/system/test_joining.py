@@ -134,9 +134,29 @@ def test_service_and_worker_meet_at_a_scheduler_with_certificates(
         assert service.url.startswith("http://127.0.0.1:")
 
 
-def test_a_worker_whose_scheduler_is_gone_says_so_in_one_line() -> None:
+def test_a_worker_whose_scheduler_is_gone_waits_for_it_and_says_so() -> None:
     with running_scheduler() as (url, process), running_worker(url) as worker:
         process.terminate()
         process.communicate()
-        assert worker.communicate()[0] == f"the scheduler at {url} is gone\n"
-    assert worker.returncode == 1
+        assert worker.stdout is not None
+        said = worker.stdout.readline()
+        assert said == f"no scheduler answers at {url}; this worker waits for it, and joins as soon as it is there\n"
+        worker.terminate()
+        assert worker.communicate()[0] == ""
+    assert worker.returncode == 0
+
+
+def test_a_service_waits_for_its_scheduler_and_says_so(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path, TILEWRIGHT_ENGINE="tcp://127.0.0.1:1"):
+        said = (tmp_path / "service.log").read_text()
+    assert said.startswith("tilewright serve: no scheduler answers at tcp://127.0.0.1:1 yet; jobs wait for it\n")
+
+
+@pytest.mark.parametrize("command", ROLES)
+def test_an_engine_in_clear_on_another_machine_is_refused(command: str, tmp_path: Path) -> None:
+    said = refusal(command, "tcp://10.1.2.3:8786", tmp_path, {"TILEWRIGHT_PUBLIC_URL": "http://10.1.2.4:8000"})
+    assert "`tilewright admin certificates DIR` makes what tls:// takes" in said
+
+
+def test_a_service_that_workers_elsewhere_could_not_call_is_refused(tmp_path: Path) -> None:
+    assert "set TILEWRIGHT_PUBLIC_URL to" in refusal("serve", "tls://10.1.2.3:8786", tmp_path, {})

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from .kill_round import Strike, play
 from .tuning_service import TuningService
 
@@ -19,6 +21,7 @@ def test_a_job_whose_attempt_worker_and_server_are_killed_ends_well(service: Tun
     assert outcome.faults == []
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_killed_again_comes_back_again(tmp_path: Path) -> None:
     with TuningService(tmp_path, DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT="2s") as service:
         assert service.kill_worker()

@@ -27,12 +27,12 @@ class TuningService(ServiceProcess):
 
     def kill_attempt(self) -> bool:
         """One that has evaluators: what only stands by has a server for them, and its tracker."""
-        attempts = self.processes("tilewright_worker")
+        attempts = self.processes("tilewright_worker.child_main")
         return _kill_first([each for each in attempts if len(each.children(recursive=True)) > 2])
 
     def kill_worker(self) -> bool:
-        """The Dask worker process: the parent of attempts."""
-        return _kill_first(self.processes("spawn_main"))
+        """The parent of attempts."""
+        return _kill_first(self.processes("tilewright_worker.embedded"))
 
     def has_worker(self) -> bool:
         return any(self.hub.client.workers())

@@ -2,14 +2,21 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
+import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Timer
+from typing import Any, ClassVar
 
 import pytest
 
+from tilewright_tuning.answers import HEADER
 from tilewright_tuning.child_process import ChildProcess, CommandFailed, NoAnswer, ProcessEnded
+from tilewright_tuning.pulse import Stopped
 
 
 class Counter:
@@ -21,6 +28,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Add:
+    answer: ClassVar[Any] = int
     amount: int
 
     def execute(self, counter: Counter, /) -> int:
@@ -30,6 +38,7 @@ class Add:
 
 @dataclass(frozen=True)
 class Sleep:
+    answer: ClassVar[Any] = None
     seconds: float
 
     def execute(self, counter: Counter, /) -> None:
@@ -38,6 +47,7 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Die:
+    answer: ClassVar[Any] = None
     number: signal.Signals
 
     def execute(self, counter: Counter, /) -> None:
@@ -46,10 +56,36 @@ class Die:
 
 @dataclass(frozen=True)
 class Leave:
+    answer: ClassVar[Any] = None
     exit_code: int
 
     def execute(self, counter: Counter, /) -> None:
         os._exit(self.exit_code)
+
+
+class Unpickled:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (9,)
+
+
+@dataclass(frozen=True)
+class AnswerInstead:
+    """Writes something else than the answer that it promises."""
+
+    answer: ClassVar[Any] = list[int]
+    content: bytes
+    header: bytes | None = None
+
+    def execute(self, counter: Counter, /) -> list[int]:
+        header = HEADER.pack(len(self.content)) if self.header is None else self.header
+        for descriptor in range(3, 32):
+            with suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                    os.write(descriptor, header + self.content)
+        time.sleep(60)
+        return []
 
 
 def refuse_to_load() -> Counter:
@@ -107,3 +143,47 @@ def test_a_state_that_cannot_be_made_is_the_answer_to_the_first_command() -> Non
     with pytest.raises(CommandFailed, match="ImportError: no such library"):
         child.call(Add(1), 10)
     child.stop()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        AnswerInstead(pickle.dumps(Unpickled())),
+        AnswerInstead(b"[1, 2]"),
+        AnswerInstead(b'{"value": ["text"]}'),
+        AnswerInstead(b'{"value": [1], "and": 2}'),
+        AnswerInstead(b"[" * 100_000),
+        AnswerInstead(b"", header=b"\xff" * 8),
+    ],
+    ids=["pickled", "bare", "of another type", "with more", "deep", "endless"],
+)
+def test_an_answer_that_is_not_what_was_promised_ends_its_process(
+    child: ChildProcess[Counter], answer: AnswerInstead
+) -> None:
+    with pytest.raises(ProcessEnded, match="gave an answer that is none"):
+        child.call(answer, 10)
+    assert not child.is_alive
+
+
+def test_an_answer_that_never_comes_to_its_end_is_none(child: ChildProcess[Counter]) -> None:
+    with pytest.raises(NoAnswer):
+        child.call(AnswerInstead(b"[1", header=HEADER.pack(100)), 1.0)
+
+
+def test_who_is_stopped_waits_for_no_answer(child: ChildProcess[Counter]) -> None:
+    Timer(0.5, child.pulse.stop).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        child.call(Sleep(60), 60)
+    assert time.monotonic() - began < 10
+    assert not child.is_alive
+    with pytest.raises(Stopped):
+        child.start()
+
+
+def test_a_pulse_beats_with_each_command_and_each_answer(child: ChildProcess[Counter]) -> None:
+    before = child.pulse.steps
+    call = child.begin(Add(1), 10)
+    assert child.pulse.steps == before + 1
+    call.finish()
+    assert child.pulse.steps == before + 2

@@ -1,20 +1,24 @@
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import islice
 from statistics import mean
 
 import pytest
 
 from tilewright.contract.attempts import History, KnownRecord
-from tilewright.contract.candidates import Candidate, candidate_fields
+from tilewright.contract.candidates import Candidate, GenericTrace, candidate_fields
 from tilewright.contract.records import RecordState
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.tiling import Tiling
 from tilewright_tuning.search import Search, search_for
-from tilewright_tuning.search.evolutionary import EvolutionarySearch
+from tilewright_tuning.search.generic import GenericSearch
 from tilewright_tuning.search.ranked import RankedSearch
 
 from ..kernels.cases import structured
-from .examples import GROUPED, TARGET, does_not_apply, tiled
+from .examples import GROUPED, SEGFAULTS, TARGET, does_not_apply, tiled
 
 MANY = Workload(
     batch=1, in_channels=64, height=16, width=16, out_channels=128, kernel_size=(3, 3), padding=(1, 1, 1, 1)
@@ -40,7 +44,7 @@ def test_each_kind_of_space_has_its_search() -> None:
     assert isinstance(search_for(MANY, VNNI, NOTHING), RankedSearch)
     assert isinstance(search_for(GROUPED, VNNI, NOTHING), RankedSearch)
     depthwise = GROUPED.model_copy(update={"groups": 8})
-    assert isinstance(search_for(depthwise, Target(isa=Isa.X86_64), NOTHING), EvolutionarySearch)
+    assert isinstance(search_for(depthwise, Target(isa=Isa.X86_64), NOTHING), GenericSearch)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -114,36 +118,74 @@ def test_a_ranked_search_starts_from_what_is_known() -> None:
     assert invented_latency_us(choices[first.id]) == invented_latency_us(choices[fastest.id])
 
 
-def test_an_evolutionary_search_proposes_nothing_twice() -> None:
-    search = EvolutionarySearch(GROUPED, TARGET, [], seed=0)
+@contextmanager
+def generic_search(*known: KnownRecord, workload: Workload = GROUPED) -> Iterator[tuple[GenericSearch, list[str]]]:
+    """And the ids of the records that ended its process."""
+    crashed: list[str] = []
+    with closing(GenericSearch(workload, TARGET, known, seed=0, on_crash=crashed.append)) as search:
+        yield search, crashed
+
+
+def test_a_generic_search_proposes_nothing_twice() -> None:
     ids = []
-    for number in range(40):
-        candidate = search.propose()
-        assert candidate is not None
-        ids.append(candidate.id)
-        search.learn(candidate, None if number % 7 == 0 else 100.0 - number)
+    with generic_search() as (search, _):
+        for number in range(40):
+            candidate = search.propose()
+            assert candidate is not None
+            ids.append(candidate.id)
+            search.learn(candidate, None if number % 7 == 0 else 100.0 - number)
     assert len(set(ids)) == len(ids)
 
 
-def test_a_resumed_evolutionary_search_proposes_nothing_that_is_known() -> None:
-    first = EvolutionarySearch(GROUPED, TARGET, [], seed=0)
-    candidates = first_proposals(first, 24)
+def test_a_resumed_generic_search_proposes_nothing_that_is_known() -> None:
+    with generic_search() as (first, _):
+        candidates = first_proposals(first, 24)
     history = [known(candidate, None if index % 5 == 0 else 50.0 + index) for index, candidate in enumerate(candidates)]
-    second = EvolutionarySearch(GROUPED, TARGET, history, seed=0)
-    fresh = first_proposals(second, 24)
+    with generic_search(*history) as (second, crashed):
+        fresh = first_proposals(second, 24)
     assert len({candidate.id for candidate in (*candidates, *fresh)}) == 48
+    assert not crashed
 
 
 def test_a_known_trace_that_does_not_apply_any_more_is_passed_over() -> None:
-    search = EvolutionarySearch(
-        GROUPED, TARGET, [known(does_not_apply(), 10.0), known(tiled(4, GROUPED), 20.0)], seed=0
-    )
-    candidate = search.propose()
+    with generic_search(known(does_not_apply(), 10.0), known(tiled(4, GROUPED), 20.0)) as (search, crashed):
+        candidate = search.propose()
     assert candidate is not None
     assert candidate.id not in {does_not_apply().id, tiled(4, GROUPED).id}
+    assert not crashed
 
 
-def test_an_evolutionary_search_of_a_tiny_space_ends() -> None:
+def test_a_known_trace_that_kills_costs_nothing_but_itself() -> None:
+    kills = GenericTrace(trace=[[], [[5, 1]]])
+    with generic_search(known(kills, 1.0), known(tiled(4, GROUPED), 20.0)) as (search, _):
+        assert len(first_proposals(search, 20)) == 20
+        assert kills.id not in [each.id for each in first_proposals(search, 5)]
+
+
+def test_a_record_whose_replay_ends_the_process_is_named_and_never_replayed_again() -> None:
+    with generic_search(known(tiled(4, GROUPED), 20.0)) as (search, crashed):
+        search._parents.insert(0, (SEGFAULTS, 1.0))  # what a strict reader lets through, and TVM does not survive
+        assert search.propose() is not None
+        assert crashed == [SEGFAULTS.id]
+        search._process.stop()
+        assert search.propose() is not None
+        assert crashed == [SEGFAULTS.id]
+
+
+def test_a_search_whose_process_was_killed_goes_on_from_what_it_learnt() -> None:
+    with generic_search() as (search, _):
+        first = first_proposals(search, 20)
+        for number, candidate in enumerate(first):
+            search.learn(candidate, 10.0 + number)
+        pid = search._process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        rest = first_proposals(search, 20)
+    assert len({candidate.id for candidate in (*first, *rest)}) == 40
+
+
+def test_a_generic_search_of_a_tiny_space_ends() -> None:
     pixel = Workload(batch=1, in_channels=2, height=1, width=1, out_channels=2, kernel_size=(1, 1), groups=2)
-    ids = [candidate.id for candidate in first_proposals(EvolutionarySearch(pixel, TARGET, [], seed=0), 200)]
+    with generic_search(workload=pixel) as (search, _):
+        ids = [candidate.id for candidate in first_proposals(search, 200)]
     assert 0 < len(ids) == len(set(ids)) < 200

@@ -13,7 +13,7 @@ from tilewright_tuning.pool import EvaluatorPool
 from tilewright_tuning.trials import Measured, Trial
 from tilewright_tuning.tuning import NOTHING_KNOWN, Tuned, tune
 
-from .examples import DENSE, TARGET
+from .examples import DENSE, TARGET, good_candidate
 
 pytestmark = pytest.mark.alone
 
@@ -75,3 +75,14 @@ def test_an_error_of_whoever_hears_of_the_trials_ends_the_tuning(pool: Evaluator
     with pytest.raises(OSError, match="disk full"):
         tune(DENSE, TARGET, Budget(trials=5), NOTHING_KNOWN, pool, on_trial=fail)
     assert tune(DENSE, TARGET, Budget(trials=1), NOTHING_KNOWN, pool).winner is not None
+
+
+def test_what_nobody_may_touch_counts_as_a_failure_and_never_wins() -> None:
+    candidate = good_candidate()
+    known = KnownRecord(**candidate_fields(candidate), state=RecordState.MEASURED, latency_us=0.001)
+    with EvaluatorPool(Cores.of_this_process(1)) as pool:
+        pool.avoided.add(candidate.id)
+        tuned = tune(DENSE, TARGET, Budget(2), History(records=[known], incumbent=None), pool)
+    assert candidate.id not in [each.id for each in tuned.ranking]
+    assert candidate.id not in [each.candidate.id for each in tuned.trials]
+    assert tuned.winner is not None

@@ -1,7 +1,9 @@
 """Records on their way to the service, and what becomes of those who wait for them."""
 
+import time
 from threading import Event
 
+import httpx2
 import pytest
 
 from tilewright.contract.attempts import RecordBatch
@@ -16,31 +18,42 @@ def test_a_sender_that_is_flushed_has_sent_everything_in_batches() -> None:
     for _ in range(BATCH + 3):
         sender.send(RECORDS[0])
     sender.flush()
+    assert sender.has_sent_all
     sender.close()
     assert sum(sizes) == BATCH + 3
     assert max(sizes) <= BATCH
 
 
-def test_a_sender_that_is_closed_has_sent_what_was_left() -> None:
-    sent: list[RecordBatch] = []
-    sender = RecordSender(sent.append)
-    sender.send(RECORDS[0])
-    sender.close()
-    assert [record for batch in sent for record in batch.records] == [RECORDS[0]]
-
-
-def test_whatever_ends_the_sending_is_heard_by_who_flushes_or_sends_next() -> None:
+@pytest.mark.parametrize(
+    "error", [KeyError("a bug"), RuntimeError("a bug"), httpx2.DecodingError("a bug"), SystemExit("a bug")]
+)
+def test_whatever_ends_the_sending_is_heard_by_who_flushes_or_sends_next(error: BaseException) -> None:
     begun = Event()
 
     def fail(_: RecordBatch) -> None:
         begun.set()
-        raise KeyError("a bug")
+        raise error
 
     sender = RecordSender(fail)
     sender.send(RECORDS[0])
-    with pytest.raises(KeyError, match="a bug"):
+    with pytest.raises(type(error), match="a bug"):
         sender.flush()
     assert begun.is_set()
-    with pytest.raises(KeyError, match="a bug"):
+    with pytest.raises(type(error), match="a bug"):
         sender.send(RECORDS[0])
+    assert not sender.has_sent_all
+    sender.close()
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_a_service_that_is_away() -> None:
+    back = Event()
+    sender = RecordSender(lambda _: back.wait(30))
+    sender.send(RECORDS[0])
+    began = time.monotonic()
+    sender.flush(seconds=0.5)
+    assert time.monotonic() - began < 5
+    assert not sender.has_sent_all
+    back.set()
+    sender.flush()
+    assert sender.has_sent_all
     sender.close()

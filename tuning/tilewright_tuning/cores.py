@@ -1,31 +1,61 @@
 """Which cores measure, which may build meanwhile, and which thread has which core."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
+CPUS = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True)
 class Cores:
-    """Cores of this process: those that a job measures on, exclusively, and the others."""
+    """Cores of this process: those that a job measures on, exclusively, and the others.
+
+    A core here is what the system numbers as one: two of them may share the units of one physical core.
+    """
 
     measuring: frozenset[int]
     spare: frozenset[int]
+    """None of them shares its units with one that measures."""
 
     @classmethod
     def of_this_process(cls, threads: int) -> "Cores":
-        """The first cores that the process may use measure: always the same ones, so that latencies compare."""
+        """Always the same ones measure, so that latencies compare: the first, each with units of its own if it can."""
         allowed = os.sched_getaffinity(0)
-        measuring = set(sorted(allowed)[:threads])
-        return cls(frozenset(measuring), frozenset(allowed - measuring))
+        measuring = _apart(allowed)[:threads]
+        return cls(frozenset(measuring), frozenset(allowed - with_siblings(measuring)))
 
     @property
     def all(self) -> frozenset[int]:
         return self.measuring | self.spare
+
+
+def with_siblings(cores: Iterable[int]) -> frozenset[int]:
+    """These, and all that share their units."""
+    return frozenset().union(*(siblings_of(core) for core in cores))
+
+
+def siblings_of(core: int) -> frozenset[int]:
+    """This one, and those that share its units; the system writes `0,4` or `0-1`."""
+    try:
+        text = (CPUS / f"cpu{core}" / "topology" / "thread_siblings_list").read_text()
+        return frozenset({core}).union(*(_range(part) for part in text.strip().split(",")))
+    except (OSError, ValueError):
+        return frozenset({core})
+
+
+def _range(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def _apart(allowed: Collection[int]) -> list[int]:
+    """One of each physical core, then their siblings."""
+    firsts = {min(siblings_of(core) & set(allowed)) for core in allowed}
+    return sorted(allowed, key=lambda core: (core not in firsts, core))
 
 
 def pin_threads(cores: Collection[int]) -> None:

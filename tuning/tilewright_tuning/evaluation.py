@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tvm
@@ -17,6 +17,7 @@ from tilewright.contract.workload import Workload
 from tilewright_kernels.conv2d.numerics import Array
 from tilewright_kernels.isa.instruction_count import assembly, count_instructions
 from tilewright_kernels.isa.peak import canary_us, peak_gmacs
+from tilewright_kernels.runtime.build import scheduled
 from tilewright_kernels.runtime.kernel import Kernel
 from tilewright_tuning.cores import pin_threads
 from tilewright_tuning.measurement import Measurement
@@ -78,6 +79,7 @@ class Evaluation:
 class Prepare:
     """Forget the last workload, and make ready for this one."""
 
+    answer: ClassVar[Any] = None
     workload: Workload
     target: Target
 
@@ -87,6 +89,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Build:
+    answer: ClassVar[Any] = None
     candidate: Candidate
 
     def execute(self, evaluation: Evaluation, /) -> None:
@@ -97,6 +100,7 @@ class Build:
 class Measure:
     """Time a built candidate; cut off when a first sample is above `cutoff_us`."""
 
+    answer: ClassVar[Any] = Measurement
     candidate_id: str
     repeats: int
     cutoff_us: float
@@ -109,6 +113,7 @@ class Measure:
 class TakeLatencies:
     """Latencies of a built candidate in us, without canaries: rounds show by themselves what is disturbed."""
 
+    answer: ClassVar[Any] = list[float]
     candidate_id: str
     repeats: int
 
@@ -120,6 +125,7 @@ class TakeLatencies:
 class Verify:
     """Put a built candidate through the bit-exactness gate."""
 
+    answer: ClassVar[Any] = Verification | Mismatch
     candidate_id: str
 
     def execute(self, evaluation: Evaluation, /) -> Verification | Mismatch:
@@ -130,6 +136,7 @@ class Verify:
 class CountInstructions:
     """Count the dot products in the machine code of a built candidate."""
 
+    answer: ClassVar[Any] = InstructionCount
     candidate_id: str
 
     def execute(self, evaluation: Evaluation, /) -> InstructionCount:
@@ -137,9 +144,22 @@ class CountInstructions:
 
 
 @dataclass(frozen=True)
+class WriteScript:
+    """A built candidate as TVMScript, for people to read."""
+
+    answer: ClassVar[Any] = str
+    candidate_id: str
+
+    def execute(self, evaluation: Evaluation, /) -> str:
+        kernel = evaluation.kernel(self.candidate_id)
+        return str(scheduled(kernel.workload, kernel.target, kernel.candidate).mod.script())
+
+
+@dataclass(frozen=True)
 class MeasurePeak:
     """The most GMAC/s of one core on a path."""
 
+    answer: ClassVar[Any] = float
     isa: Isa
 
     def execute(self, _: Evaluation, /) -> float:

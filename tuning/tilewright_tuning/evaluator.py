@@ -4,13 +4,14 @@ from tilewright.contract.candidates import Candidate
 from tilewright_tuning.child_process import ChildProcess
 from tilewright_tuning.evaluation import Evaluation
 from tilewright_tuning.fork_server import fork_server
+from tilewright_tuning.limits import Limits
 
 
 class Evaluator(ChildProcess[Evaluation]):
     """Knows what it has built for the workload at hand."""
 
     def __init__(self) -> None:
-        super().__init__(Evaluation, fork_server())
+        super().__init__(Evaluation, fork_server(), limits=Limits.of_this_host())
         self.built: set[str] = set()
 
     def start(self) -> None:

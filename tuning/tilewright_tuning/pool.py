@@ -7,10 +7,20 @@ from tilewright.contract.candidates import Candidate
 from tilewright.contract.schedules import InstructionCount, Verification
 from tilewright.contract.target import Isa, Target
 from tilewright.contract.workload import Workload
+from tilewright_tuning.child_process import CommandFailed, NoAnswer, ProcessEnded
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.evaluation import Build, CountInstructions, MeasurePeak, Prepare, TakeLatencies, Verify
+from tilewright_tuning.evaluation import (
+    Build,
+    CountInstructions,
+    MeasurePeak,
+    Prepare,
+    TakeLatencies,
+    Verify,
+    WriteScript,
+)
 from tilewright_tuning.evaluator import Evaluator
 from tilewright_tuning.measurement import Pace
+from tilewright_tuning.pulse import Pulse
 from tilewright_tuning.verification import Mismatch
 
 EVALUATORS = 2
@@ -25,6 +35,7 @@ class EvaluatorPool:
 
     They start when they are first needed, and again when they have ended. `build`, `measure`, `verify` and
     `count_instructions` take one candidate with everything else at rest; `run_trials` has two of them under way.
+    Once the `pulse` is stopped, everything raises Stopped.
     """
 
     def __init__(
@@ -32,10 +43,16 @@ class EvaluatorPool:
         cores: Cores,
         build_seconds: float = BUILD_SECONDS,
         make_evaluator: Callable[[], Evaluator] = Evaluator,
+        pulse: Pulse | None = None,
     ) -> None:
         self.cores = cores
         self.build_seconds = build_seconds
+        self.pulse = pulse or Pulse()
+        self.avoided: set[str] = set()
+        """Ids of candidates that ended a process of ours: they are known, but none touches them again."""
         self.evaluators = [make_evaluator() for _ in range(EVALUATORS if len(cores.all) > 1 else 1)]
+        for evaluator in self.evaluators:
+            evaluator.pulse = self.pulse
         self._prepare: Prepare | None = None
         self._paces: defaultdict[Isa, Pace] = defaultdict(Pace)
 
@@ -51,13 +68,14 @@ class EvaluatorPool:
             evaluator.stop()
 
     def prepare(self, workload: Workload, target: Target) -> None:
-        """Make ready for a workload; what was built for another is forgotten."""
+        """Make ready for a workload; what was built for another is forgotten. Raises CallFailed."""
         self._prepare = Prepare(workload, target)
         for evaluator in self.evaluators:
             evaluator.built.clear()
         calls = [each.begin(self._prepare, PREPARE_SECONDS) for each in self.evaluators if each.is_alive]
         for call in calls:
             call.finish()
+        self.ensure_ready(self.evaluators[0])  # what cannot be prepared fails here, and not with every trial
 
     def ensure_ready(self, evaluator: Evaluator) -> None:
         """Have it running, and prepared for the workload. Raises CallFailed."""
@@ -99,14 +117,24 @@ class EvaluatorPool:
         """Count the dot products in its machine code. Raises CallFailed."""
         return self._evaluator_with(candidate).call(CountInstructions(candidate.id), self.build_seconds)
 
+    def write_script(self, candidate: Candidate) -> str:
+        """As TVMScript. Raises CallFailed."""
+        return self._evaluator_with(candidate).call(WriteScript(candidate.id), self.build_seconds)
+
     def _evaluator_with(self, candidate: Candidate) -> Evaluator:
         """The one that has it built, or the first, which builds it now."""
         for evaluator in self.evaluators:
             if evaluator.has_built(candidate):
                 return evaluator
+        if candidate.id in self.avoided:
+            raise CommandFailed("it has ended an evaluator before")
         evaluator = self.evaluators[0]
         self.ensure_ready(evaluator)
         evaluator.run_on(self.cores.all)
-        evaluator.call(Build(candidate), self.build_seconds)
+        try:
+            evaluator.call(Build(candidate), self.build_seconds)
+        except (ProcessEnded, NoAnswer):
+            self.avoided.add(candidate.id)
+            raise
         evaluator.built.add(candidate.id)
         return evaluator

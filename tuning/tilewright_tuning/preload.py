@@ -4,6 +4,7 @@ TVM is imported, the loop that measures how fast a core is now is compiled, and 
 a half that no evaluator spends again.
 """
 
+import signal
 import traceback
 
 from tilewright.contract.target import Target
@@ -24,6 +25,8 @@ def warm_up(target: Target) -> None:
     evaluation.prepare(SMALL, target)
     evaluation.build(default_candidate(SMALL, space_of(SMALL, target.isa), target))
 
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # who asks the attempt to leave may ask its whole group
 
 try:
     warm_up(Target(isa=host_isas()[0]))

@@ -2,11 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from tilewright.contract.attempts import History
 from tilewright.contract.candidates import Candidate
+from tilewright.contract.records import RecordState
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
 from tilewright_kernels.runtime.build import unscheduled_candidate
@@ -53,27 +55,31 @@ def tune(
 ) -> Tuned:
     """Find the fastest schedule that is bit-exact, starting from what `history` knows.
 
-    `on_trial` hears of each trial before the next is taken; `with_default` measures TVM's own schedule, too.
+    `on_trial` hears of each trial before the next is taken; `with_default` measures TVM's own schedule, too. Raises
+    CallFailed where no evaluator can be made ready for the workload, and Stopped once the pulse of the pool is.
     """
     started = time.monotonic()
+    history = without(history, pool.avoided)
     pool.prepare(workload, target)
     default = DefaultSchedule(workload if with_default else None)
     latencies = [(each.latency_us, each.as_candidate) for each in history.records if each.latency_us is not None]
     known_best_us = min((latency for latency, _ in latencies), default=math.inf)
     spending = Spending(budget, known_best_us, len(history.records))
-    proposals = Proposals(search_for(workload, target, history), spending)
+    searching = search_for(workload, target, history, pulse=pool.pulse, on_crash=pool.avoided.add)
+    proposals = Proposals(searching, spending)
     trials: list[Trial] = []
 
     def run(candidates: Iterable[Candidate]) -> Iterator[Trial]:
         found = run_trials(pool, candidates, known_best_us, is_cancelled, default.candidate)
         return default.take_from(found, spending.restart_clock)
 
-    for trial in search(proposals, run):
-        trials.append(trial)
-        on_trial(trial)
+    with closing(searching):
+        for trial in search(proposals, run):
+            trials.append(trial)
+            on_trial(trial)
     search_seconds = time.monotonic() - started
     latencies += [(trial.latency_us, trial.candidate) for trial in trials if isinstance(trial, Measured)]
-    ranking = [candidate for _, candidate in sorted(latencies, key=lambda pair: pair[0])]
+    ranking = [each for _, each in sorted(latencies, key=lambda pair: pair[0]) if each.id not in pool.avoided]
     decision, exit_reason = Decision(None), "cancelled"
     if not is_cancelled():
         incumbent = None if history.incumbent is None else history.incumbent.as_candidate
@@ -88,6 +94,15 @@ def tune(
         search_seconds,
         time.monotonic() - started,
     )
+
+
+def without(history: History, avoided: Collection[str]) -> History:
+    """What is known, but for candidates that nobody may touch: these count as failures."""
+    records = [
+        each.model_copy(update={"state": RecordState.FAILED, "latency_us": None}) if each.candidate in avoided else each
+        for each in history.records
+    ]
+    return history.model_copy(update={"records": records})
 
 
 class Proposals:

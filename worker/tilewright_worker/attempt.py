@@ -1,230 +1,78 @@
-"""One run of a job on this worker.
+"""One process at a job: it takes one workload after the other, until there is none for it any more.
 
-Its process may crash or be killed at any moment: what it measured is in the journal and, acknowledged, in the service.
+It may crash or be killed at any moment: what it measured is in the journal and, acknowledged, in the service.
 """
 
 import os
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+import traceback
+import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import (
     AttemptBrief,
     BriefedWorkload,
+    Cause,
     Failed,
     Finished,
-    History,
     Interrupted,
     LaunchOrder,
-    Publication,
-    RecordBatch,
     Report,
     Start,
-    WorkloadOutcome,
+    WorkloadFailure,
 )
-from tilewright.contract.candidates import candidate_fields
 from tilewright.contract.hosts import Host
-from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa, Target, TargetName
-from tilewright.contract.workload import Workload
-from tilewright.errors import ScheduleChanged, UnsupportedTarget, UnwritableLog
+from tilewright.errors import TilewrightError, UnsupportedTarget
+from tilewright.workloads.memory import misfit
 from tilewright_kernels.isa.host import this_host
-from tilewright_kernels.runtime.build import scheduled
-from tilewright_tuning.budget import Budget
+from tilewright_tuning.child_process import CallFailed
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.finals import Rejection, Winner, decide
-from tilewright_tuning.measurement import spread_us
+from tilewright_tuning.limits import host_memory_bytes
 from tilewright_tuning.pool import EvaluatorPool
-from tilewright_tuning.trials import Trial
-from tilewright_tuning.tuning import Tuned, tune
-from tilewright_worker.journal import Journal, TuningLog
+from tilewright_tuning.pulse import Pulse, Stopped
+from tilewright_worker import exit_codes
+from tilewright_worker.causes import PASSING, ailment_of, reason_of
+from tilewright_worker.job_folder import job_folder
+from tilewright_worker.journal import Journal, Writer
 from tilewright_worker.lease import Lease
-from tilewright_worker.provenance import make_provenance, make_record
-from tilewright_worker.record_sender import BATCH, RecordSender
-
-PUBLISHING_TRIES = 3
-
-
-class Cancelled(Exception):
-    """The job was cancelled, or another attempt took over."""
+from tilewright_worker.leftovers import deliver_leftovers
+from tilewright_worker.tuning_log import TuningLog
+from tilewright_worker.workload_tuning import WorkloadTuning, writing_log
 
 
-class Attempt:
-    """Tunes the workloads of a job one after the other: holds the lease, writes the journal, reports as it goes."""
+def run_attempt(client: AttemptClient, host: Host, logs_dir: Path, pulse: Pulse | None = None) -> Report:
+    """Run the attempt to its end and say how it ended.
 
-    def __init__(
-        self,
-        client: AttemptClient,
-        brief: AttemptBrief,
-        target: Target,
-        pool: EvaluatorPool,
-        lease: Lease,
-        folder: Path,
-    ) -> None:
-        self._client, self._order = client, client.order
-        self._brief, self._target, self._pool, self._lease = brief, target, pool, lease
-        with writing_log():
-            self._journal, self._log = Journal.of_attempt(folder, self._order.attempt), TuningLog(folder)
-        self._sender = RecordSender(self._deliver)
-
-    def run(self) -> None:
-        """Raises Cancelled, or TilewrightError when the service is away for too long."""
-        delivered = self._send_leftovers()
-        peak_gmacs = self._pool.measure_peak(self._target.isa) * self._target.threads
-        for briefed in self._brief.workloads:
-            self._tune(briefed, briefed.trials - delivered[briefed.workload.id], peak_gmacs)
-
-    def close(self) -> None:
-        self._sender.close()
-        with writing_log():
-            self._journal.close()
-
-    def _send_leftovers(self) -> Counter[str]:
-        """Send what an earlier attempt measured here and could not send; how many trials of each workload that were."""
-        records = list(self._journal.records())
-        with writing_log():
-            self._log.rewrite(records)
-        delivered: Counter[str] = Counter()
-        for briefed in self._brief.workloads:
-            leftovers = [record for record in records if record.workload_id == briefed.workload.id]
-            for start in range(0, len(leftovers), BATCH):
-                stored = self._client.send_records(RecordBatch(records=leftovers[start : start + BATCH]))
-                delivered[briefed.workload.id] += stored.stored
-        return delivered
-
-    def _tune(self, briefed: BriefedWorkload, trials: int, peak_gmacs: float) -> None:
-        workload, started = briefed.workload, time.monotonic()
-        self._lease.work_on(workload.id)
-        with writing_log():
-            self._log.begin(workload)
-        history = self._client.history(workload.id, self._target.isa, neighbours=True)
-        tuned = tune(
-            workload,
-            self._target,
-            Budget(trials, briefed.seconds),
-            history,
-            self._pool,
-            on_trial=partial(self._store_trial, workload),
-            is_cancelled=self._lease.ended.is_set,
-            with_default=True,
-        )
-        self._sender.flush()
-        if self._lease.ended.is_set():
-            raise Cancelled
-        print_rejections(workload, tuned.rejections)
-        schedule = self._publish(workload, tuned, history, peak_gmacs)
-        self._client.report_outcome(
-            WorkloadOutcome(
-                workload_id=workload.id,
-                stop_reason=tuned.exit_reason,
-                seconds=time.monotonic() - started,
-                schedule_id=schedule.id if schedule else None,
-            )
-        )
-
-    def _store_trial(self, workload: Workload, trial: Trial) -> None:
-        """On disk first, then on its way."""
-        record = make_record(self._order, self._target, workload, trial)
-        with writing_log():
-            self._journal.append(record)
-        self._sender.send(record)
-
-    def _deliver(self, batch: RecordBatch) -> None:
-        """Off the way of the search: TVM takes its time to make traces of choices for the tuning log."""
-        with writing_log():
-            for record in batch.records:
-                self._log.append(record)
-        self._client.send_records(batch)
-
-    def _publish(self, workload: Workload, tuned: Tuned, history: History, peak_gmacs: float) -> Schedule | None:
-        """The workload's schedule: the incumbent, or a challenger that beat it."""
-        incumbent, winner = history.incumbent, tuned.winner
-        for _ in range(PUBLISHING_TRIES):
-            if winner is None or (incumbent is not None and winner.candidate.id == incumbent.candidate):
-                break
-            try:
-                return self._client.publish(
-                    self._make_publication(workload, winner, incumbent, peak_gmacs, tuned.default_us)
-                )
-            except ScheduleChanged:
-                incumbent = self._client.history(workload.id, self._target.isa).incumbent
-                decision = decide(self._pool, tuned.ranking, incumbent.as_candidate if incumbent else None)
-                print_rejections(workload, decision.rejections)
-                winner = decision.winner
-        return incumbent
-
-    def _make_publication(
-        self,
-        workload: Workload,
-        winner: Winner,
-        incumbent: Schedule | None,
-        peak_gmacs: float,
-        default_us: float | None,
-    ) -> Publication:
-        return Publication(
-            workload_id=workload.id,
-            target=self._target,
-            **candidate_fields(winner.candidate),
-            latencies_us=winner.latencies_us,
-            latency_us=winner.latency_us,
-            spread_us=spread_us(winner.latencies_us),
-            peak_gmacs=peak_gmacs,
-            default_latency_us=default_us,
-            verification=winner.verification,
-            proof=winner.instruction_count,
-            script=scheduled(workload, self._target, winner.candidate).mod.script(),
-            replaces=incumbent.id if incumbent else None,
-            provenance=make_provenance(self._order),
-        )
-
-
-@contextmanager
-def writing_log() -> Iterator[None]:
-    """A disk that is full or read-only is known to be the reason; every other error is a crash."""
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableLog(f"this worker cannot write its tuning log: {error}") from error
-
-
-def print_rejections(workload: Workload, rejections: Iterable[Rejection]) -> None:
-    for each in rejections:
-        print(f"{workload.name}: candidate {each.candidate.id} is not served: {each.reason}", file=sys.stderr)
-
-
-def run_attempt(client: AttemptClient, host: Host, folder: Path) -> Report:
-    """Run the attempt to its end and say how it ended. Whatever is not a known error is raised."""
+    Raises what kept it from speaking to the service, for which nobody is to blame; everything else that it cannot
+    name is raised, too. Stopping the `pulse` interrupts it.
+    """
+    pulse = pulse or Pulse()
     cores = Cores.of_this_process(client.order.threads)
     if cores.spare:
         os.sched_setaffinity(0, cores.spare)  # proposing and reporting stay off the cores that measure
-    with EvaluatorPool(cores) as pool:
-        peak = {host.isas[0]: pool.measure_peak(host.isas[0])}
-        brief = client.start(Start(host=host.model_copy(update={"peak_gmacs": peak})))
-        lease = Lease(client, brief.lease_seconds)
-        try:
-            target = Target(isa=select_isa(brief.target, host), threads=brief.threads)
-            tune_workloads(Attempt(client, brief, target, pool, lease, folder))
-        except Cancelled:
-            if lease.lost is not None:
-                raise lease.lost from None
-            return Interrupted()
-        except (UnsupportedTarget, UnwritableLog) as error:
-            return Failed(reason=error.detail)
-        finally:
-            lease.close()
-    return Finished()
-
-
-def tune_workloads(attempt: Attempt) -> None:
     try:
-        attempt.run()
-    finally:
-        attempt.close()
+        with EvaluatorPool(cores, pulse=pulse) as pool:
+            brief = client.start(Start(host=with_peak(host, pool, host.isas[0]), process=uuid.uuid4().hex))
+            return _hold_lease(client, brief, host, pool, logs_dir)
+    except Stopped:
+        return Interrupted()
+    except Exception as error:
+        ailment = ailment_of(error)
+        if ailment is None:
+            raise
+        return Failed(cause=Cause.HOST, reason=ailment)
+
+
+def with_peak(host: Host, pool: EvaluatorPool, isa: Isa) -> Host:
+    """With what a core can do at most on this path, where that can be measured now."""
+    try:
+        return host.model_copy(update={"peak_gmacs": {isa: pool.measure_peak(isa)}})
+    except CallFailed as failure:
+        print(f"the peak of {isa} is not known: {failure}", file=sys.stderr)
+        return host
 
 
 def select_isa(target: TargetName, host: Host) -> Isa:
@@ -235,7 +83,92 @@ def select_isa(target: TargetName, host: Host) -> Isa:
     return isa
 
 
-def carry_out(order: LaunchOrder, folder: Path) -> None:
-    """Run the attempt that was ordered, and report its result. Raises TilewrightError when the service is not there."""
-    with AttemptClient(order) as client:
-        client.report_result(run_attempt(client, this_host(), folder))
+def _hold_lease(client: AttemptClient, brief: AttemptBrief, host: Host, pool: EvaluatorPool, logs_dir: Path) -> Report:
+    lease = Lease(client, brief.lease_seconds, pool.pulse)
+    try:
+        target = Target(isa=select_isa(brief.target, host), threads=brief.threads)
+        with ExitStack() as closing:
+            attempt = Attempt(client, brief, host, target, pool, logs_dir, closing)
+            attempt.run()
+    except Stopped:
+        if lease.lost is not None:
+            raise lease.lost from None
+        raise
+    finally:
+        lease.close()
+    return Finished()
+
+
+class Attempt:
+    """Has no list: it is assigned one workload after the other."""
+
+    def __init__(
+        self,
+        client: AttemptClient,
+        brief: AttemptBrief,
+        host: Host,
+        target: Target,
+        pool: EvaluatorPool,
+        logs_dir: Path,
+        closing: ExitStack,
+    ) -> None:
+        self._client, self._pool, self._closing = client, pool, closing
+        self._logs_dir, self._database_id, self._host = logs_dir, brief.database_id, host
+        with writing_log():
+            self._journal = journal = Journal(job_folder(logs_dir, client.order.job_id, brief.database_id))
+            closing.callback(journal.close)
+            writer, log = Writer(journal, client.order.attempt), TuningLog(journal)
+        pool.avoided |= journal.crashed()
+        peak = with_peak(host, pool, target.isa).peak_gmacs.get(target.isa)
+        self._tuning = WorkloadTuning(
+            client, target, pool, journal, log, peak_gmacs=None if peak is None else peak * target.threads
+        )
+        closing.callback(self._end_log, writer, log)
+
+    def run(self) -> None:
+        """Raises Stopped, what ails the host, and what the client raises when it is of no use to go on."""
+        pulse = self._pool.pulse
+        deliver_leftovers(self._client, self._logs_dir, self._database_id, self._host.host_class, pulse.beat)
+        while (briefed := self._client.next().workload) is not None:
+            pulse.beat()
+            pulse.check()
+            self._take(briefed)
+
+    def _take(self, briefed: BriefedWorkload) -> None:
+        """What fails because of the workload ends it, and not the attempt."""
+        reason = misfit(briefed.workload, host_memory_bytes())
+        if reason is None:
+            try:
+                self._tuning.run(briefed)
+                return
+            except Exception as error:
+                self._pool.pulse.check()  # whatever fails after that fails because of it
+                if isinstance(error, PASSING) or ailment_of(error) is not None:
+                    raise
+                with writing_log():
+                    self._journal.note_error(traceback.format_exc())
+                reason = f"{reason_of(error)} (errors.log on {self._host.hostname} has its traceback)"
+        self._pool.stop()  # whatever they are at
+        self._client.report_failure(WorkloadFailure(workload_id=briefed.workload.id, reason=reason))
+
+    def _end_log(self, writer: Writer, log: TuningLog) -> None:
+        with writing_log():
+            log.catch_up(waits=True)
+            writer.close(self._tuning.has_delivered_all)
+
+
+def carry_out(order: LaunchOrder, logs_dir: Path, pulse: Pulse) -> int:
+    """Run the attempt that was ordered, and report its result. Gives the exit code of its process.
+
+    Raises TilewrightError when the service is not there, and nothing is to be blamed for that.
+    """
+    with AttemptClient(order, is_hurried=pulse.is_stopped) as client:
+        report = run_attempt(client, this_host(), logs_dir, pulse)
+        try:
+            client.report_result(report)
+        except TilewrightError:
+            if not isinstance(report, Failed):
+                raise
+            print(report.reason, file=sys.stderr)
+            return exit_codes.OF_HOST
+    return 0

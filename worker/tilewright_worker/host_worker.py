@@ -1,88 +1,99 @@
-"""Joins this machine to a Dask scheduler: one worker process that runs one attempt at a time."""
+"""A worker: one slot, a door at which it is asked, and a place at a scheduler."""
 
 import asyncio
-import logging
 import os
+import secrets
 import socket
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 
-import dask
-from distributed import Nanny
 from distributed.security import Security
 
-from tilewright.errors import CannotStart
-from tilewright_worker.scheduler import require_listener, require_scheduler, scheduler_was_lost, security_of
-from tilewright_worker.terminal import spared_by_ctrl_c
+import tilewright
+from tilewright_worker.membership import Membership
+from tilewright_worker.scheduler import address_towards
+from tilewright_worker.slot import Slot
+from tilewright_worker.worker_server import WorkerServer
 
-JOIN_SECONDS = 60
-NOTICE_SECONDS = 3
-QUIET_WORKER = {
-    "distributed.admin.tick.interval": "2s",
-    "distributed.admin.tick.limit": "30s",
-    "distributed.admin.system-monitor.interval": "10s",
-    "distributed.admin.system-monitor.gil.enabled": False,
-    "distributed.worker.profile.enabled": False,
-    "distributed.worker.http.routes": [],
-    "distributed.diagnostics.nvml": False,
-    # Read by the worker process when it loads Dask. What its end means to an attempt is told by the engine.
-    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
-}
+LEAVE_SECONDS = 3.0
+FAREWELL_SECONDS = 0.2
+"""For the last report to be fetched."""
+WAY_SECONDS = 1.0
 
 
-def run(engine_url: str) -> int:
-    """Work until the end of the scheduler, which is 1; the certificates for `tls://` are set up as Dask has them.
-
-    Raises CannotStart. Signals are heard by the calling thread alone, and are its business.
-    """
-    dask.config.set(QUIET_WORKER)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    security = security_of(engine_url, "worker")
-    _await_listener(engine_url)
-    require_scheduler(engine_url, security, "worker")
-    with spared_by_ctrl_c():
-        working = ThreadPoolExecutor(1).submit(asyncio.run, _serve(engine_url, security))
-    return working.result()
+def worker_name() -> str:
+    """Of this process and no other, ever."""
+    return f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
-def _await_listener(engine_url: str) -> None:
-    """Hosts start in any order, so the scheduler may come later."""
-    started, said = time.monotonic(), False
-    while True:
+class HostWorker:
+    """Its slot goes on while a scheduler is away, and answers whoever knows its address."""
+
+    def __init__(self, url: str, security: Security, slot: Slot, logs_dir: str) -> None:
+        self.name = worker_name()
+        self.slot = slot
+        self._url, self._security, self._logs_dir = url, security, logs_dir
+        self._membership: Membership | None = None
+        self._server: WorkerServer | None = None
+
+    async def work(self, announce: Callable[[], None]) -> None:
+        """Until it is cancelled. `announce` is called whenever it has joined. Raises CannotStart."""
+        server = WorkerServer(self.name, tilewright.__version__, self.slot, self._logs_dir)
+        protocol = self._url.partition("://")[0]
+        address = await server.open(await self._own_address(), protocol, self._security)
+        self._membership = Membership(self._url, self._security, self.name, address)
+        self._server = server
+        await self._membership.stay(announce)
+
+    async def leave(self) -> None:
+        """Have the scheduler forget it, and close the door."""
+        await asyncio.sleep(FAREWELL_SECONDS)
+        if self._membership is not None:
+            await self._membership.leave()
+        if self._server is not None:
+            await self._server.close()
+
+    async def _own_address(self) -> str:
+        while True:
+            try:
+                return address_towards(self._url)
+            except OSError:  # no network or no name yet
+                await asyncio.sleep(WAY_SECONDS)
+
+
+class WorkerThread:
+    """Runs a worker beside the thread that hears signals."""
+
+    def __init__(self, worker: HostWorker, announce: Callable[[], None], on_end: Callable[[], None]) -> None:
+        self.ended: Future[None] = Future()
+        self._worker, self._announce, self._on_end = worker, announce, on_end
+        self._loop: asyncio.AbstractEventLoop
+        self._working: asyncio.Task[None]
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Returns when it has, or after a while."""
+        self._loop.call_soon_threadsafe(self._working.cancel)
+        self._thread.join(LEAVE_SECONDS)
+
+    def _run(self) -> None:
         try:
-            return require_listener(engine_url)
-        except CannotStart as refusal:
-            seconds = time.monotonic() - started
-            if seconds > JOIN_SECONDS:
-                raise
-            if seconds > NOTICE_SECONDS and not said:
-                print(f"{refusal}; waiting for it, {JOIN_SECONDS} s at most", file=sys.stderr)
-                said = True
-        time.sleep(0.5)
+            asyncio.run(self._work())
+            self.ended.set_result(None)
+        except BaseException as error:
+            self.ended.set_exception(error)
+        self._on_end()
+
+    async def _work(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._working = asyncio.create_task(self._worker.work(self._announce))
+        try:
+            await self._working
+        except asyncio.CancelledError:
+            await self._worker.leave()
 
 
-async def _serve(engine_url: str, security: Security) -> int:
-    try:
-        worker = await _worker(engine_url, security)
-    except (OSError, RuntimeError) as error:
-        raise scheduler_was_lost(engine_url) from error
-    async with worker:
-        print(f"{worker.name} works for {engine_url}", flush=True)
-        await worker.finished()
-    print(f"the scheduler at {engine_url} is gone", file=sys.stderr)
-    return 1
-
-
-def _worker(engine_url: str, security: Security) -> Nanny:
-    return Nanny(
-        engine_url,
-        nthreads=1,
-        name=f"{socket.gethostname()}-{os.getpid()}",
-        resources={"slot": 1, "cores": len(os.sched_getaffinity(0))},
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-        security=security,
-        death_timeout=JOIN_SECONDS,
-        dashboard_address="127.0.0.1:0",
-    )
+def logs_directory() -> str:
+    return str(os.path.abspath(os.path.expanduser(os.environ.get("TILEWRIGHT_LOGS_DIR") or "tuning_logs")))

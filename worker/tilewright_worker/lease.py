@@ -1,52 +1,54 @@
-"""Keeping the authority over a job, and hearing that it was cancelled."""
+"""Keeping the authority over what an attempt is at, and hearing that nobody wants it any more."""
 
 import threading
+import time
 
-from tilewright.attempt_client import AttemptClient
+from tilewright.attempt_client import AWAY, AttemptClient
 from tilewright.contract.attempts import Renewal
-from tilewright.errors import TilewrightError
+from tilewright.errors import TilewrightError, UnexpectedAnswer
+from tilewright_tuning.pulse import Pulse
 
 RENEWALS_PER_LEASE = 5
 
 
 class Lease:
-    """Renews from a thread of its own. `ended` is set when the job was cancelled or the authority is gone."""
+    """Renews from a thread of its own, and says how far the work is by its `pulse`, which it stops at the end.
 
-    def __init__(self, client: AttemptClient, lease_seconds: float) -> None:
-        self._client = client
+    While the service is away it goes on trying, for as long as the client has patience.
+    """
+
+    def __init__(self, client: AttemptClient, lease_seconds: float, pulse: Pulse) -> None:
+        self._client, self._pulse = client, pulse
         self._interval = lease_seconds / RENEWALS_PER_LEASE
-        self._wake = threading.Event()
-        self._closed = False
-        self._workload_id: str | None = None
-        self.ended = threading.Event()
-        self.lost: TilewrightError | None = None
+        self._closed = threading.Event()
+        self._renewed_at = time.monotonic()
+        self.is_cancelled = False
+        self.lost: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._thread.start()
 
-    def work_on(self, workload_id: str) -> None:
-        """Say what the attempt is at, now."""
-        self._workload_id = workload_id
-        self._wake.set()
-
     def close(self) -> None:
-        self._closed = True
-        self._wake.set()
-        self._thread.join()
+        """Its last renewal may still be under way, and hurts nobody."""
+        self._closed.set()
 
     def _run(self) -> None:
-        while not self._closed:
-            self._wake.wait(self._interval)
-            self._wake.clear()
-            if self._closed or self.ended.is_set():
+        while not self._closed.wait(self._interval):
+            try:
+                self._renew()
+            except Exception as error:  # a thread that dies in silence would leave the main one without a lease
+                self.lost = error
+            if self.lost is not None or self.is_cancelled:
+                self._pulse.stop()
                 return
-            self._renew()
 
     def _renew(self) -> None:
         try:
-            answer = self._client.renew(Renewal(workload_id=self._workload_id))
+            answer = self._client.renew(Renewal(progress=self._pulse.steps), patience_seconds=0)
+        except (*AWAY, UnexpectedAnswer) as error:
+            if time.monotonic() - self._renewed_at > self._client.patience_seconds:
+                self.lost = error
         except TilewrightError as error:
             self.lost = error
-            self.ended.set()
         else:
-            if answer.cancel:
-                self.ended.set()
+            self._renewed_at = time.monotonic()
+            self.is_cancelled = answer.cancel

@@ -1,7 +1,8 @@
 """Sends records to the service, in batches, while the search goes on."""
 
-import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 
 from tilewright.contract.attempts import RecordBatch
@@ -9,63 +10,77 @@ from tilewright.contract.records import NewRecord
 
 BATCH = 64
 BATCH_SECONDS = 0.25
+LOOK_SECONDS = 0.2
 
 
 class RecordSender:
-    """Sends from a thread of its own; `flush` waits until all are acknowledged."""
+    """Sends from a thread of its own; `flush` waits until all are acknowledged. No error of that thread is lost."""
 
     def __init__(self, send_batch: Callable[[RecordBatch], object]) -> None:
         self._send_batch = send_batch
-        self._queue: queue.Queue[NewRecord | None] = queue.Queue()
-        """None ends the thread."""
-        self._hurry = threading.Event()
-        """Somebody waits for what is in the queue, so no batch waits for more."""
-        self._error: Exception | None = None
+        self._changed = threading.Condition()
+        self._waiting: deque[NewRecord] = deque()
+        self._is_sending = self._is_closed = self._hurries = False
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="record-sender", daemon=True)
         self._thread.start()
 
     def send(self, record: NewRecord) -> None:
         """Raises the error that ended the sending, if one did: there is no use in measuring on."""
-        self._raise_error()
-        self._queue.put(record)
+        with self._changed:
+            self._raise_error()
+            self._waiting.append(record)
+            self._changed.notify_all()
 
-    def flush(self) -> None:
-        """Wait until every record is acknowledged. Raises what prevented it."""
-        self._hurry.set()
-        self._queue.join()
-        self._hurry.clear()
-        self._raise_error()
+    def flush(self, seconds: float | None = None) -> None:
+        """Wait until every record is acknowledged, or the time is over. Raises what prevented it."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._changed:
+            self._hurries = True
+            self._changed.notify_all()
+            while (self._waiting or self._is_sending) and self._error is None and self._thread.is_alive():
+                if deadline is not None and time.monotonic() > deadline:
+                    break
+                self._changed.wait(LOOK_SECONDS)
+            self._hurries = False
+            self._raise_error()
+
+    @property
+    def has_sent_all(self) -> bool:
+        with self._changed:
+            return self._error is None and not self._waiting and not self._is_sending
 
     def close(self) -> None:
-        """Send what is left, unless sending has failed, and end the thread."""
-        self._hurry.set()
-        self._queue.put(None)
+        """End the thread once it has done what it is at; what was not flushed is not sent."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            if self._error is None:
-                try:
-                    self._send_batch(RecordBatch(records=batch))
-                except Exception as error:  # whatever it is, who sends next or waits for the rest has to hear of it
-                    self._error = error
-            for _ in batch:
-                self._queue.task_done()
+        try:
+            while batch := self._next_batch():
+                self._send_batch(RecordBatch(records=batch))
+                with self._changed:
+                    self._is_sending = False
+                    self._changed.notify_all()
+        except BaseException as error:  # whatever it is, who sends next or waits for the rest has to hear of it
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
 
     def _next_batch(self) -> list[NewRecord]:
-        """Nothing at the end."""
-        batch: list[NewRecord] = []
-        record = self._queue.get()
-        while record is not None:
-            batch.append(record)
-            if len(batch) == 1:
-                self._hurry.wait(BATCH_SECONDS)
-            if len(batch) == BATCH or self._queue.empty():
-                return batch
-            record = self._queue.get()
-        if batch:
-            self._queue.put(None)
-        return batch
+        """What has come within a moment of the first; nothing at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            self._changed.wait_for(
+                lambda: self._hurries or self._is_closed or len(self._waiting) >= BATCH, BATCH_SECONDS
+            )
+            if self._is_closed:
+                return []
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            self._is_sending = bool(batch)
+            return batch
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -1,6 +1,7 @@
 """Where a Dask scheduler is, and the certificates that `tls://` needs."""
 
 import asyncio
+import ipaddress
 import socket
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("tls://", "tcp://")
 TLS_SETTING = "DASK_DISTRIBUTED__COMM__TLS__"
+INSECURE_SETTING = "TILEWRIGHT_INSECURE_ENGINE"
 CONNECT_SECONDS = 5
 
 Role = Literal["client", "worker"]
@@ -22,12 +24,40 @@ def check_scheduler_url(url: str) -> str:
     """The same. Raises ValueError."""
     if not url.startswith(SCHEMES):
         raise ValueError(f"{url!r} has to begin with tls:// or tcp://, such as tls://scheduler:8786")
-    if not all(_host_and_port(url)):
+    if not all(host_and_port(url)):
         raise ValueError(f"{url!r} has to name a host and a port, such as tls://scheduler:8786")
     return url
 
 
-def _host_and_port(url: str) -> tuple[str, int]:
+def is_on_this_machine(url: str) -> bool:
+    """Whether what listens there is reached from this machine alone."""
+    host, _ = host_and_port(url)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def require_private(url: str, is_insecure: bool) -> None:
+    """Whoever reads along takes tokens, and whoever joins gets work. Raises CannotStart."""
+    if url.startswith("tcp://") and not is_on_this_machine(url) and not is_insecure:
+        raise CannotStart(
+            f"{url} is not encrypted, and leads to another machine: `tilewright admin certificates DIR` makes what "
+            f"tls:// takes; where nobody else is on that network, {INSECURE_SETTING}=1 (--insecure-engine) allows it"
+        )
+
+
+def address_towards(url: str) -> str:
+    """Of this machine, as the scheduler's sees it. Raises OSError when there is no way."""
+    host, port = host_and_port(url)
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)  # nothing is sent
+        own: str = probe.getsockname()[0]
+    return f"[{own}]" if ":" in own else own
+
+
+def host_and_port(url: str) -> tuple[str, int]:
     """With "" and 0 for what is not there."""
     parts = urlsplit(url)
     try:
@@ -36,14 +66,12 @@ def _host_and_port(url: str) -> tuple[str, int]:
         return parts.hostname or "", 0
 
 
-def require_listener(url: str) -> None:
-    """Sooner and clearer than Dask would say it. Raises CannotStart."""
+def is_listening(url: str) -> bool:
     try:
-        socket.create_connection(_host_and_port(url), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise CannotStart(
-            f"no scheduler answers at {url} ({error.strerror or error}); it has to be started first"
-        ) from error
+        socket.create_connection(host_and_port(url), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def security_of(url: str, role: Role) -> "Security":
@@ -72,10 +100,6 @@ def require_scheduler(url: str, security: "Security", role: Role) -> None:
             f"{url} answers, but is no scheduler that lets this process in: is it tls:// or tcp:// there, "
             "and do its certificates come from the same authority?"
         ) from error
-
-
-def scheduler_was_lost(url: str) -> CannotStart:
-    return CannotStart(f"the scheduler at {url} was lost again while this process joined it; start anew")
 
 
 async def _ask_identity(url: str, security: "Security", role: Role) -> None:

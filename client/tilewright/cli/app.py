@@ -1,6 +1,6 @@
 """All commands together."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,21 @@ from tilewright.cli.failures import FailureGroup
 from tilewright.cli.once import App
 from tilewright.cli.output import print_json
 from tilewright.parts import commands
+
+EPILOG = """Start with [bold]tilewright demo[/], or [bold]tilewright serve[/] and, beside it, submit.
+
+[bold]Environment[/]
+
+TILEWRIGHT_URL: address of the service that commands ask; http://127.0.0.1:8000 without it.
+
+TILEWRIGHT_TOKEN: the token of that service, where it has one.
+
+TILEWRIGHT_USER: whose jobs they are that you submit and cancel; the login name without it.
+
+TILEWRIGHT_CACHE_DIR: where programs keep the schedules that they were served.
+
+TILEWRIGHT_DEBUG=1: where an unexpected error comes from.
+"""
 
 app = App(
     name="tilewright",
@@ -30,7 +45,7 @@ def _show_version(context: typer.Context, asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Start with [bold]tilewright demo[/], or [bold]tilewright serve[/] and, beside it, submit.")
+@app.callback(epilog=EPILOG)
 def tilewright(
     as_json: Annotated[
         bool,
@@ -42,7 +57,7 @@ def tilewright(
 ) -> None:
     """Tune int8 convolutions for CPUs and share what was found.
 
-    TILEWRIGHT_URL and TILEWRIGHT_TOKEN say which service to ask. `tilewright help submit` explains a command.
+    `tilewright help submit` explains a command.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C.
     """
@@ -50,7 +65,15 @@ def tilewright(
         raise typer.BadParameter("--json goes with --version here; that of a command stands behind its name")
 
 
-for name, function in commands():
-    app.command(name, epilog=getattr(function, "epilog", None))(function)
+def _add(name: str, command: Any) -> None:
+    """A function, or an app with commands of its own."""
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name, no_args_is_help=True)
+    else:
+        app.command(name, epilog=getattr(command, "epilog", None))(command)
+
+
+for name, command in commands():
+    _add(name, command)
 for group in (submit, jobs, schedules, networks, machine):
     group.register(app)

@@ -18,15 +18,19 @@ class FailureGroup(TyperGroup):
     """Turns exceptions of any command into one message on standard error and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """`help` is `--help`, and `help submit` is `submit --help`."""
+        """`help` is `--help`, `help submit` is `submit --help`, and `help admin backup` is `admin backup --help`."""
         if args[:1] == ["help"]:
             named = [each for each in args[1:] if each != "help"]
-            args = named if ctx.resilient_parsing else [*named[:1], "--help"]
+            args = named if ctx.resilient_parsing else [*self._commands(named), "--help"]
         try:
             return super().parse_args(ctx, args)
         except typer.TyperException as error:
             near_misses.reword_at_root(error)
             raise
+
+    def _commands(self, named: list[str]) -> list[str]:
+        """The first, and where it has commands of its own the second."""
+        return named[: 2 if hasattr(self.commands.get(named[0] if named else ""), "commands") else 1]
 
     def invoke(self, ctx: Any) -> Any:
         try:

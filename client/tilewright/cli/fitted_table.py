@@ -85,7 +85,7 @@ class FittedTable:
                 overflow="fold",
             )
         fitted = [_fit(column, self._cells(column), widths[column]) for column in shown]
-        for (_, style), cells in zip(self._rows, zip(*fitted, strict=True), strict=True):
+        for (_, style), cells in zip(self._rows, zip(*fitted, strict=True), strict=bool(fitted)):
             table.add_row(*cells, style=style)
         return table
 

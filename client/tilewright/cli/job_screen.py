@@ -13,6 +13,7 @@ from tilewright.cli.fitted_table import FittedTable
 from tilewright.cli.output import X_DEFAULT, duration, number, percent
 from tilewright.cli.stop_reasons import legend
 from tilewright.contract.jobs import Job, JobState, JobWorkload, WorkloadState
+from tilewright.failed_workloads import reason_of
 
 STATE_STYLE = {
     JobState.QUEUED: "yellow",
@@ -33,6 +34,7 @@ COLUMNS = (
     Column("x default", rank=3, footnote=X_DEFAULT),
     Column("seconds", rank=4),
 )
+WORKLOAD_STYLE = {WorkloadState.RUNNING: "bold", WorkloadState.FAILED: "red"}
 LONGEST_BAR = 30
 UNFINISHED = "unfinished"
 """A workload whose search had not ended when its job was over."""
@@ -61,7 +63,7 @@ class JobScreen:
         job = self.job
         shown, rest = _around_the_present(job.workloads, rows)
         table = workload_table(shown, job.state.is_final)
-        for remark in (_count(rest), legend(each.stop_reason for each in shown)):
+        for remark in (_count(rest), legend(each.stop_reason for each in shown), *_reasons(shown)):
             if remark:
                 table.add_remark(remark)
         return Group(Text(headline(job, self.reason), style=STATE_STYLE[job.state]), _progress(job, width), table)
@@ -70,8 +72,14 @@ class JobScreen:
 def headline(job: Job, reason: str | None = None) -> str:
     what = job.network or f"{len(job.workloads)} workload{'s' if len(job.workloads) > 1 else ''}"
     on = f"{job.threads} thread{'s' if job.threads > 1 else ''}"
-    state = "cancelling" if job.cancel_requested and not job.state.is_final else job.state
-    return f"job {job.id}: {what} for {job.target} on {on}, {state}{': ' + reason if reason else ''}"
+    return f"job {job.id}: {what} for {job.target} on {on}, {_state(job)}{': ' + reason if reason else ''}"
+
+
+def _state(job: Job) -> str:
+    if job.state.is_final:
+        return job.state
+    state = "cancelling" if job.cancel_requested else job.state
+    return f"{state} on {job.attempts_open} workers" if job.attempts_open > 1 else state
 
 
 def workload_table(workloads: Sequence[JobWorkload], is_over: bool) -> FittedTable:
@@ -80,7 +88,7 @@ def workload_table(workloads: Sequence[JobWorkload], is_over: bool) -> FittedTab
         result.add_row(
             each.name,
             str(each.occurrences),
-            each.stop_reason or (UNFINISHED if is_over else each.state),
+            _workload_state(each, is_over),
             str(each.trials),
             str(each.failed_trials),
             number(each.best_latency_us),
@@ -88,29 +96,54 @@ def workload_table(workloads: Sequence[JobWorkload], is_over: bool) -> FittedTab
             percent(each.share_of_peak),
             number(each.speedup_over_default),
             number(each.seconds),
-            style="bold" if each.state is WorkloadState.RUNNING else None,
+            style=WORKLOAD_STYLE.get(each.state),
         )
     return result
 
 
-def _around_the_present(workloads: Sequence[JobWorkload], rows: int) -> tuple[Sequence[JobWorkload], list[JobWorkload]]:
-    """What is tuned now, with some that were before it and those that are next; and the rest."""
-    done = next((at for at, each in enumerate(workloads) if each.state is not WorkloadState.DONE), len(workloads))
-    first = max(min(done - rows // 3, len(workloads) - rows), 0)
-    return workloads[first : first + rows], [*workloads[:first], *workloads[first + rows :]]
+def _workload_state(workload: JobWorkload, is_over: bool) -> str:
+    if workload.stop_reason or workload.state.is_final:
+        return workload.stop_reason or workload.state
+    if is_over:
+        return UNFINISHED
+    return f"{workload.state}, try {workload.tries + 1}" if workload.tries else workload.state
+
+
+def _around_the_present(workloads: Sequence[JobWorkload], rows: int) -> tuple[list[JobWorkload], list[JobWorkload]]:
+    """What is tuned now, by however many, with some that were before it and those that are next; and the rest."""
+    present = next((at for at, each in enumerate(workloads) if not each.state.is_final), len(workloads))
+    nearest = sorted(range(len(workloads)), key=lambda at: _distance(workloads[at], at - present))
+    shown = set(nearest[:rows])
+    return (
+        [each for at, each in enumerate(workloads) if at in shown],
+        [each for at, each in enumerate(workloads) if at not in shown],
+    )
+
+
+def _distance(workload: JobWorkload, ahead: int) -> tuple[bool, int]:
+    """What runs or failed comes first; of the others two that are next for each that was before."""
+    is_telling = workload.state in (WorkloadState.RUNNING, WorkloadState.FAILED)
+    return not is_telling, ahead if ahead >= 0 else -2 * ahead
 
 
 def _count(rest: Sequence[JobWorkload]) -> str | None:
     if not rest:
         return None
-    done = sum(each.state is WorkloadState.DONE for each in rest)
-    return f"and {len(rest)} more, {done} of them done; the table at the end shows all"
+    done, failed = (sum(each.state is state for each in rest) for state in (WorkloadState.DONE, WorkloadState.FAILED))
+    also = f", {failed} failed" if failed else ""
+    return f"and {len(rest)} more, {done} of them done{also}; the table at the end shows all"
+
+
+def _reasons(shown: Sequence[JobWorkload]) -> list[str]:
+    """Why those failed that did."""
+    return [f"{each.name} failed: {reason_of(each)}" for each in shown if each.state is WorkloadState.FAILED]
 
 
 def _progress(job: Job, width: int) -> RenderableType:
     progress = job.progress
     planned = "" if job.state.is_final else f" of {progress.trials_planned:,}"
-    text = f"{progress.workloads_done} of {progress.workloads} workloads, {progress.trials:,}{planned} trials"
+    failed = f", {progress.workloads_failed} failed" if progress.workloads_failed else ""
+    text = f"{progress.workloads_done} of {progress.workloads} workloads{failed}, {progress.trials:,}{planned} trials"
     if not job.state.is_final:
         left = "unknown" if progress.seconds_left is None else f"about {duration(progress.seconds_left)}"
         text += f", time left {left}"
@@ -121,6 +154,7 @@ def _progress(job: Job, width: int) -> RenderableType:
 
 
 def _done(job: Job) -> float:
-    """Workloads that are done, and of the others the part that their trials make up."""
-    others = [each for each in job.workloads if each.state is not WorkloadState.DONE]
-    return job.progress.workloads_done + sum(min(each.trials / job.trials, 1.0) for each in others)
+    """Workloads whose search is over, and of the others the part that their trials make up."""
+    others = [each for each in job.workloads if not each.state.is_final]
+    over = job.progress.workloads_done + job.progress.workloads_failed
+    return over + sum(min(each.trials / job.trials, 1.0) for each in others)

@@ -12,6 +12,7 @@ from tilewright.cli.output import number, percent, say_aside
 from tilewright.cli.stop_reasons import legend
 from tilewright.cli.waiting import Waiting
 from tilewright.contract.jobs import Job, JobState, JobWorkload, WorkloadState
+from tilewright.failed_workloads import reason_of
 
 
 class JobView(Protocol):
@@ -44,14 +45,14 @@ class LiveView:
 
 
 class PlainView:
-    """One line when the job enters a state or waits for something else, and one for each workload that is done."""
+    """One line when the job enters a state or waits for something else, and one for each workload that is over."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._state: JobState | None = None
         self._waiting = Waiting()
         self._reason: str | None = None
-        self._done: set[str] = set()
+        self._over: set[str] = set()
 
     def show(self, job: Job) -> None:
         reason = self._waiting.reason(job)
@@ -60,9 +61,9 @@ class PlainView:
         elif reason is not None and reason != self._reason:
             self._print(f"job {job.id}, {job.state}: {reason}")
         for workload in job.workloads:
-            if workload.state is WorkloadState.DONE and workload.workload_id not in self._done:
-                self._done.add(workload.workload_id)
-                self._print(self._line(job, workload))
+            if workload.state.is_final and workload.workload_id not in self._over:
+                self._over.add(workload.workload_id)
+                self._print(f"[{len(self._over)}/{job.progress.workloads}] {workload.name}{_outcome(workload)}")
         if job.state is not self._state and job.state.is_final:
             self._print(legend(each.stop_reason for each in job.workloads))
             self._print(headline(job))
@@ -71,13 +72,16 @@ class PlainView:
     def say(self, text: str) -> None:
         say_aside(text)
 
-    def _line(self, job: Job, workload: JobWorkload) -> str:
-        return (
-            f"[{len(self._done)}/{job.progress.workloads}] {workload.name}: {workload.trials} trials, "
-            f"best {number(workload.best_latency_us, 1, ' us')}, {number(workload.best_gmacs)} GMAC/s, "
-            f"{percent(workload.share_of_peak)} of peak, {workload.stop_reason or 'done'}"
-        )
-
     def _print(self, line: str | None) -> None:
         if line is not None:
             self._console.print(line, markup=False, soft_wrap=True)
+
+
+def _outcome(workload: JobWorkload) -> str:
+    if workload.state is WorkloadState.FAILED:
+        return f" failed: {reason_of(workload)}"
+    return (
+        f": {workload.trials} trials, best {number(workload.best_latency_us, 1, ' us')}, "
+        f"{number(workload.best_gmacs)} GMAC/s, {percent(workload.share_of_peak)} of peak, "
+        f"{workload.stop_reason or 'done'}"
+    )

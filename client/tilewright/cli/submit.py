@@ -38,6 +38,7 @@ def submit(
     target: Annotated[
         str, typer.Option(help=f"auto, {', '.join(ISAS)}.", autocompletion=lambda: ["auto", *ISAS])
     ] = "auto",
+    host_class: Annotated[str | None, typer.Option(help="Only on hosts of this class.", show_default="any")] = None,
     priority: Annotated[int, typer.Option(help="-100 to 100; jobs with more of it go first.")] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress until the job ends.")] = False,
     url: Url = None,
@@ -45,7 +46,8 @@ def submit(
 ) -> None:
     """Ask the service to tune one workload, several, or all convolutions of a network.
 
-    With --wait the exit code is 0 if the job finished and 1 if it failed or was cancelled.
+    With --wait the exit code is 0 if the job finished and 1 if it failed or was cancelled. A workload that cannot be
+    tuned makes it fail in the end; the others keep what was found.
     """
     check_choice(workload, network, batch)
     request = JobRequest(
@@ -56,6 +58,7 @@ def submit(
         seconds=seconds,
         threads=threads,
         target=target,
+        host_class=host_class,
         priority=priority,
     )
     _send(request, wait, url, as_json)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tilewright.contract.candidates import Candidate, Choice, GenericTrace, Trace
     from tilewright.contract.events import Event, UnknownEvent
     from tilewright.contract.hosts import Host
-    from tilewright.contract.jobs import Job, JobRequest, JobState, JobWorkload, Progress
+    from tilewright.contract.jobs import Job, JobRequest, JobState, JobSummary, JobWorkload, Progress
     from tilewright.contract.pages import Page
     from tilewright.contract.records import (
         FailedRecord,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Verification,
     )
     from tilewright.contract.target import ISAS, Isa, Target, TargetName
+    from tilewright.contract.workers import Worker, WorkerState
     from tilewright.contract.workload import Workload
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Job",
     "JobRequest",
     "JobState",
+    "JobSummary",
     "JobWorkload",
     "KnownRecord",
     "LaunchOrder",
@@ -100,11 +102,16 @@ __all__ = [
     "Trace",
     "UnknownEvent",
     "Verification",
+    "Worker",
+    "WorkerState",
     "Workload",
     "WorkloadOutcome",
 ]
 
-_MODULES = ("workload", "target", "hosts", "candidates", "schedules", "records", "pages", "jobs", "events", "attempts")
+_MODULES = (
+    *("workload", "target", "hosts", "workers", "candidates", "schedules", "records", "pages", "jobs", "events"),
+    "attempts",
+)
 """The small ones first."""
 
 _RENAMED = {"AttemptFailed": "Failed"}

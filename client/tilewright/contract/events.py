@@ -9,7 +9,8 @@ workload_started   the attempt tunes this workload now                     Workl
 progress           records of a workload were stored                       WorkloadProgress
 schedule           a schedule was published                                WorkloadProgress
 workload_done      the search of a workload has ended                      WorkloadProgress
-requeued           an attempt ended without a result; another will go on   RequeuedData
+workload_failed    a workload was given up; the others go on               WorkloadProgress
+requeued           an attempt ended early; another will go on              RequeuedData
 finished, failed, cancelled                                                EndData
 
 Kinds may be added. A reader that does not know one gets an UnknownEvent, and reads on.
@@ -89,6 +90,10 @@ class WorkloadDoneEvent(EventFields[WorkloadProgress]):
     type: Literal["workload_done"]
 
 
+class WorkloadFailedEvent(EventFields[WorkloadProgress]):
+    type: Literal["workload_failed"]
+
+
 class RequeuedEvent(EventFields[RequeuedData]):
     type: Literal["requeued"]
 
@@ -118,6 +123,7 @@ Event = TypeAliasType(
         | ProgressEvent
         | ScheduleEvent
         | WorkloadDoneEvent
+        | WorkloadFailedEvent
         | RequeuedEvent
         | FinishedEvent
         | FailedEvent

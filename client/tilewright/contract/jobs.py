@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictInt, model_validator
 
+from tilewright.contract.hosts import HostClass
 from tilewright.contract.message import Input, Message, RowId, Sha256
 from tilewright.contract.target import TargetName, Threads
 from tilewright.contract.workload import Batch, Workload
@@ -37,6 +38,8 @@ class JobRequest(Input):
     seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     threads: Threads = 1
     target: TargetName = "auto"
+    host_class: HostClass | None = None
+    """Only hosts of this class may tune it; None is any that has the target."""
     priority: Annotated[StrictInt, Field(ge=-100, le=100)] = 0
 
     @model_validator(mode="after")
@@ -52,6 +55,11 @@ class WorkloadState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (WorkloadState.DONE, WorkloadState.FAILED)
 
 
 class WorkloadProgress(Message):
@@ -83,6 +91,12 @@ class WorkloadProgress(Message):
     """Why the search ended; `known` where none was needed."""
     known_from_job: RowId | None = None
     """The job that tuned this for the same target with at least this budget; None where this job does."""
+    attempt: int | None = None
+    """The one that is at it, or was last."""
+    tries: int = 0
+    """Attempts in a row that failed at it without a new record; after five it has failed."""
+    reason: str | None = None
+    """Why it failed, or why the last try did, to a person."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join([self.state, *self._figures()])}>"
@@ -103,6 +117,7 @@ class JobWorkload(WorkloadProgress):
 class Progress(Message):
     workloads: int
     workloads_done: int
+    workloads_failed: int = 0
     trials: int
     trials_planned: int
     """An upper bound: the plateau stop usually needs fewer."""
@@ -110,25 +125,33 @@ class Progress(Message):
     """An estimate, not a bound; None before the first trial."""
 
 
-class Job(Message):
+class JobSummary(Message):
+    """A job without its workloads, as lists have it."""
+
     id: RowId
     state: JobState
     reason: str | None = None
     """Why it waits, failed or was cancelled, to a person."""
     network: str | None = None
+    first_workload: str | None = None
+    """Its short name; in many jobs it is the only one."""
     target: TargetName
     threads: int
+    host_class: str | None = None
     trials: int
     seconds: float | None
     priority: int
+    owners: list[str] = []
+    """Who wants it, the first one first; whoever withdraws is not in it any more."""
     attempt: int
     """Number of the newest attempt; 0 before the first."""
+    attempts_open: int = 0
+    """How many are at it now."""
     cancel_requested: bool = False
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     progress: Progress
-    workloads: list[JobWorkload]
 
     def __repr__(self) -> str:
         reason = [shorten(self.reason, 80, placeholder="...")] if self.reason else []
@@ -137,7 +160,16 @@ class Job(Message):
     __str__ = __repr__
 
     def _figures(self) -> list[str]:
-        if len(self.workloads) == 1:
-            return [self.workloads[0].name, *self.workloads[0]._figures()]
         done = f"{self.progress.workloads_done} of {self.progress.workloads} workloads done"
         return [*filter(None, [self.network]), done, f"{self.progress.trials} trials"]
+
+
+class Job(JobSummary):
+    """With all of its workloads."""
+
+    workloads: list[JobWorkload]
+
+    def _figures(self) -> list[str]:
+        if len(self.workloads) == 1:
+            return [self.workloads[0].name, *self.workloads[0]._figures()]
+        return super()._figures()

@@ -46,4 +46,7 @@ class Input(Message):
 
 RowId = Annotated[StrictInt, Field(ge=1, le=2**63 - 1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")]
+DatabaseId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+PlainName = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Without control characters: it is stored, and shown in terminals."""
 Latency = Annotated[float, Field(gt=0, le=1e12)]

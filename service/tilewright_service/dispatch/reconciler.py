@@ -2,20 +2,29 @@
 
 import threading
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from tilewright.contract.attempts import LaunchOrder
-from tilewright.contract.workers import AttemptEnd, AttemptKey
-from tilewright_service.dispatch.engine import Engine, EngineState
+from tilewright.contract.attempts import Cause, LaunchOrder
+from tilewright.contract.workers import AttemptIdentity, Worker, WorkerState
+from tilewright_service.dispatch.engine import Engine, EngineView
+from tilewright_service.dispatch.leader import Leader
+from tilewright_service.dispatch.probing import Probing
+from tilewright_service.dispatch.roster import roster
+from tilewright_service.dispatch.verdict import Verdict, verdict_on
+from tilewright_service.dispatch.watch import Watch
+from tilewright_service.metrics import Metrics
 from tilewright_service.settings import Settings
+from tilewright_service.store.ailing import Ailment, set_aside_hosts
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import end_attempt
-from tilewright_service.store.instant import now
-from tilewright_service.store.queue import Claim, OpenAttempt, claim_next, count_queued, open_attempts
-from tilewright_service.store.waiting import Capacity
+from tilewright_service.store.lanes import WorkerFacts
+from tilewright_service.store.leadership import database_id
+from tilewright_service.store.open_attempts import OpenAttempt, open_attempts
+from tilewright_service.store.queue import Claim, claim_next
+from tilewright_service.store.waiting import Capacity, facts_of
 
 PERIOD_SECONDS = 1.0
 STRAY_SECONDS = 5.0
@@ -34,16 +43,23 @@ class Reconciler:
         settings: Settings,
         server_id: str,
         url: Callable[[], str],
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._database = database
         self._engine = engine
         self._settings = settings
-        self._server_id = server_id
         self._url = url
         self._clock = clock
+        with database.reading() as session:
+            self._database_id = database_id(session)
+        self._leader = Leader(database, server_id, clock)
+        self._watch = Watch(clock)
+        self._probing = Probing(database, engine, url, clock)
         self._capacity: Capacity | None = None
-        self._strays: dict[AttemptKey, float] = {}
+        self._strays: dict[AttemptIdentity, float] = {}
+        self._finished_round_at: float | None = None
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -56,31 +72,46 @@ class Reconciler:
         self._wake.set()
 
     def stop(self) -> None:
-        """Kill what runs here and put it back into the queue: the next service goes on with it."""
+        """Workers of this service alone die with it: put back into the queue what they are at. Others go on."""
         self._stopping = True
         self.wake()
         self._thread.join(timeout=10)
-        for attempt in self._own_attempts():
-            self._end(attempt, "the service was stopped", is_blameless=True)
-            self._engine.kill(_key(attempt))
+        if self._engine.is_embedded:
+            with self._database.reading() as session:
+                attempts = open_attempts(session)
+            for attempt in attempts:
+                self._end(attempt, Verdict(Cause.MOMENT, "the service was stopped"))
+                self._kill(attempt)
+        self._leader.leave()
 
     def capacity(self) -> Capacity | None:
-        """What was left of the workers after the last round; None when nothing waits for them."""
+        """The workers as the last round saw them; None before the first."""
         return self._capacity
+
+    @property
+    def last_round_seconds(self) -> float | None:
+        """Since a round came to its end without an error; None before the first."""
+        return None if self._finished_round_at is None else self._clock() - self._finished_round_at
+
+    @property
+    def leads(self) -> bool:
+        return self._leader.leads
 
     def reconcile(self) -> None:
         """One round."""
-        engine_state = self._engine.list()
+        leads = self._leader.keep()
+        view = self._engine.view()
         with self._database.reading() as session:
-            attempts = open_attempts(session)
-            queued = count_queued(session)
-        for attempt in attempts:
-            self._settle(attempt, engine_state)
-        self._kill_strays(engine_state, attempts)
-        if queued or engine_state.ended:
-            self._launch_all()
-        else:
-            self._capacity = None
+            attempts, ailing = open_attempts(session), set_aside_hosts(session)
+        if leads:
+            attempts = self._settle_all(attempts, view)
+            self._kill_strays(attempts, view)
+        workers = self._look(attempts, ailing, view)
+        if leads:
+            self._probing.look(workers, ailing)
+            self._launch_all(workers)
+        self._finished_round_at = self._clock()
+        self._metrics.rounds.inc()
 
     def _run(self) -> None:
         while not self._stopping:
@@ -89,80 +120,82 @@ class Reconciler:
             except Exception as error:
                 # Whatever it was - a full disk, a busy database - the next round starts from the truth again.
                 log.error("round_failed", error=repr(error))
-                self._capacity = None
+                self._metrics.round_failed.inc()
                 self._wake.wait(PERIOD_SECONDS)
             self._wake.wait(PERIOD_SECONDS)
             self._wake.clear()
 
-    def _settle(self, attempt: OpenAttempt, engine_state: EngineState) -> None:
-        key = _key(attempt)
-        end = engine_state.ended.get(key)
-        if end is not None:
-            self._end(attempt, _reason(end), is_blameless=end.is_busy)
-        elif self._has_vanished(attempt, engine_state):
-            self._end(attempt, "the service was restarted", is_blameless=True)
-        elif attempt.lease_expires_at < self._clock():
-            self._kill_and_end(attempt, "the attempt has not been heard of; its lease has expired")
-        elif self._ignores_cancel(attempt):
-            self._kill_and_end(attempt, "the attempt did not stop when its job was cancelled")
+    def _settle_all(self, attempts: list[OpenAttempt], view: EngineView) -> list[OpenAttempt]:
+        """End those that have ended or are to be ended; the others are left."""
+        left = []
+        for sight in self._watch.look(attempts):
+            verdict = verdict_on(sight, self._database_id, self._watch, view, self._engine.is_embedded, self._settings)
+            if verdict is None:
+                left.append(sight.attempt)
+                continue
+            try:
+                # The store first: from then on the attempt has no authority, whether or not its worker is reached.
+                self._end(sight.attempt, verdict)
+            except SQLAlchemyError as error:
+                # The others are looked after all the same; this one in the next round.
+                log.error("attempt_not_ended", **dict(sight.attempt.key), error=repr(error))
+                left.append(sight.attempt)
+                continue
+            self._kill(sight.attempt)
+        return left
 
-    def _has_vanished(self, attempt: OpenAttempt, engine_state: EngineState) -> bool:
-        is_ours = self._engine.is_embedded and attempt.server_id == self._server_id
-        return is_ours and _key(attempt) not in engine_state.running
-
-    def _ignores_cancel(self, attempt: OpenAttempt) -> bool:
-        if attempt.cancel_requested_at is None:
-            return False
-        patience = timedelta(seconds=self._settings.cancel_seconds)
-        return attempt.cancel_requested_at + patience < self._clock()
-
-    def _kill_and_end(self, attempt: OpenAttempt, reason: str) -> None:
-        """The store first: from then on the attempt has no authority, whether or not the engine reaches it."""
-        self._end(attempt, reason)
-        self._engine.kill(_key(attempt))
-
-    def _end(self, attempt: OpenAttempt, reason: str, is_blameless: bool = False) -> None:
+    def _end(self, attempt: OpenAttempt, verdict: Verdict) -> None:
         with self._database.writing() as session:
-            has_ended = end_attempt(session, attempt.job_id, attempt.number, reason, is_blameless)
+            may_write = self._leader.may_write(session)
+            has_ended = may_write and end_attempt(session, attempt.key, verdict.cause, verdict.reason)
         if has_ended:
-            log.info("attempt_ended", job_id=attempt.job_id, attempt=attempt.number, reason=reason)
+            self._metrics.attempts_ended.labels(verdict.cause.value).inc()
+            self._metrics.leases_lost.inc(verdict.is_of_lease)
+            log.info("attempt_ended", **dict(attempt.key), cause=verdict.cause.value, reason=verdict.reason)
 
-    def _kill_strays(self, engine_state: EngineState, attempts: list[OpenAttempt]) -> None:
-        """Attempts that have no authority any more, and still hold a slot."""
-        strays = engine_state.running - {_key(attempt) for attempt in attempts}
-        self._strays = {key: self._strays.get(key, time.monotonic()) for key in strays}
-        for key, since in self._strays.items():
-            if time.monotonic() - since > STRAY_SECONDS:
-                self._engine.kill(key)
+    def _kill(self, attempt: OpenAttempt) -> None:
+        self._engine.kill(attempt.worker, AttemptIdentity.of(self._database_id, attempt.key))
 
-    def _launch_all(self) -> None:
-        workers = self._engine.capacity()
-        cores = max((worker.cores for worker in workers), default=0)
-        free = sorted(worker.cores for worker in workers if worker.running is None)
-        while free and (claim := self._claim(cores, free[-1])) is not None:
-            free.remove(min(each for each in free if each >= claim.threads))
+    def _kill_strays(self, attempts: list[OpenAttempt], view: EngineView) -> None:
+        """Attempts of this database that have no authority any more, and still hold a worker."""
+        known = {attempt.key for attempt in attempts}
+        strays = {
+            each: name
+            for name, member in view.members.items()
+            for each in member.report.running
+            if each.database_id == self._database_id and each.key not in known
+        }
+        self._strays = {stray: self._strays.get(stray, self._clock()) for stray in strays}
+        for stray, since in self._strays.items():
+            if self._clock() - since > STRAY_SECONDS:
+                self._engine.kill(strays[stray], stray)
+
+    def _look(self, attempts: list[OpenAttempt], ailing: dict[str, Ailment], view: EngineView) -> tuple[Worker, ...]:
+        taken = {attempt.worker: attempt.key for attempt in attempts}
+        workers = roster(view, self._database_id, taken, ailing)
+        self._capacity = Capacity(workers, view.away)
+        return workers
+
+    def _launch_all(self, workers: Collection[Worker]) -> None:
+        free = {each.name: facts_of(each) for each in workers if each.state is WorkerState.IDLE}
+        team = self._capacity.team if self._capacity else []
+        while free and (claim := self._claim(list(free.values()), team)) is not None:
+            del free[claim.worker]
             self._launch(claim)
-        self._capacity = Capacity(cores, max(free, default=0))
 
-    def _claim(self, cores: int, free_cores: int) -> Claim | None:
+    def _claim(self, free: list[WorkerFacts], team: list[WorkerFacts]) -> Claim | None:
         with self._database.writing() as session:
-            return claim_next(session, cores, free_cores, self._server_id, self._settings.launch_seconds)
+            return claim_next(session, free, team) if self._leader.may_write(session) else None
 
     def _launch(self, claim: Claim) -> None:
         order = LaunchOrder(
-            url=self._url(), job_id=claim.job_id, attempt=claim.attempt, token=claim.token, threads=claim.threads
+            url=self._url(),
+            database_id=self._database_id,
+            job_id=claim.job_id,
+            attempt=claim.attempt,
+            token=claim.token,
+            threads=claim.threads,
         )
-        self._engine.launch(order)
-        log.info("attempt_launched", job_id=claim.job_id, attempt=claim.attempt)
-
-    def _own_attempts(self) -> list[OpenAttempt]:
-        with self._database.reading() as session:
-            return [attempt for attempt in open_attempts(session) if attempt.server_id == self._server_id]
-
-
-def _key(attempt: OpenAttempt) -> AttemptKey:
-    return AttemptKey(job_id=attempt.job_id, attempt=attempt.number)
-
-
-def _reason(end: AttemptEnd) -> str:
-    return end.reason or "the attempt ended without a result"
+        self._engine.launch(claim.worker, order)
+        self._capacity = self._capacity and self._capacity.with_taken(claim.worker, order.identity.key)
+        log.info("attempt_launched", job_id=claim.job_id, attempt=claim.attempt, worker=claim.worker)

@@ -1,4 +1,4 @@
-"""Run by alembic; the connection is handed in by `store.schema`."""
+"""Run by alembic; the connection, and the transaction that it is in, are those of `store.schema`."""
 
 from alembic import context
 
@@ -7,5 +7,4 @@ from tilewright_service.store.tables import Table
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Table.metadata, render_as_batch=True
 )
-with context.begin_transaction():
-    context.run_migrations()
+context.run_migrations()

@@ -3,8 +3,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from tilewright.contract.attempts import (
+    Assignment,
     AttemptBrief,
     History,
+    Next,
     Publication,
     RecordBatch,
     Renewal,
@@ -12,14 +14,24 @@ from tilewright.contract.attempts import (
     Report,
     Start,
     Stored,
+    WorkloadFailure,
     WorkloadOutcome,
 )
 from tilewright.contract.message import Sha256
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa
-from tilewright_service.dependencies import Caller, Dispatching, Reading, Settings, Writing, authenticate
+from tilewright_service.dependencies import (
+    Caller,
+    Capacity,
+    Dispatching,
+    Metrics,
+    Reading,
+    Settings,
+    Writing,
+    authenticate,
+)
 from tilewright_service.pages import DocumentResponse
-from tilewright_service.store import attempts
+from tilewright_service.store import assignment, attempts
 from tilewright_service.store.records import history, store_records
 from tilewright_service.store.schedules import publish
 from tilewright_service.strict_json import StrictRoute
@@ -35,7 +47,14 @@ router = APIRouter(
 
 @router.post("/start")
 def start(start: Start, attempt: Caller, session: Writing, settings: Settings) -> AttemptBrief:
-    return attempts.start_attempt(session, attempt, start.host, settings.lease_seconds)
+    """409 for any process but the first."""
+    return attempts.start_attempt(session, attempt, start, settings.lease_seconds)
+
+
+@router.post("/next", dependencies=[Dispatching])
+def assign_workload(next: Next, attempt: Caller, session: Writing, capacity: Capacity) -> Assignment:
+    """The workload that the attempt is to tune now; none when it should end, and leave its worker to others."""
+    return assignment.assign_workload(session, attempt, capacity)
 
 
 @router.get("/history", response_model=History)
@@ -47,14 +66,16 @@ def get_history(
 
 
 @router.post("/records")
-def add_records(batch: RecordBatch, attempt: Caller, session: Writing) -> Stored:
+def add_records(batch: RecordBatch, attempt: Caller, session: Writing, metrics: Metrics) -> Stored:
     """Records are facts: those of an attempt that was overtaken are stored too, and each is stored once."""
-    return Stored(stored=store_records(session, attempt, batch.records))
+    stored = store_records(session, attempt, batch.records)
+    metrics.note_trials(stored, [record.seconds for record in batch.records])
+    return Stored(stored=stored)
 
 
 @router.post("/renew")
 def renew(renewal: Renewal, attempt: Caller, session: Writing, settings: Settings) -> RenewalAnswer:
-    cancel = attempts.renew_lease(session, attempt, renewal, settings.lease_seconds)
+    cancel = attempts.renew_lease(session, attempt, renewal)
     return RenewalAnswer(cancel=cancel, lease_seconds=settings.lease_seconds)
 
 
@@ -64,9 +85,15 @@ def publish_schedule(publication: Publication, attempt: Caller, session: Writing
     return publish(session, attempt, publication)
 
 
-@router.post("/outcomes", status_code=204)
+@router.post("/outcomes", status_code=204, dependencies=[Dispatching])
 def conclude_workload(outcome: WorkloadOutcome, attempt: Caller, session: Writing) -> None:
     attempts.conclude_workload(session, attempt, outcome)
+
+
+@router.post("/failures", status_code=204, dependencies=[Dispatching])
+def fail_workload(failure: WorkloadFailure, attempt: Caller, session: Writing) -> None:
+    """It has so many tries; the attempt goes on with another."""
+    attempts.fail_workload(session, attempt, failure)
 
 
 @router.post("/result", status_code=204, dependencies=[Dispatching])

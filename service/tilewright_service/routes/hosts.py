@@ -3,7 +3,7 @@ from fastapi import APIRouter
 from tilewright.contract.hosts import Host
 from tilewright.contract.pages import Page
 from tilewright.contract.workers import Worker
-from tilewright_service.dependencies import Engine, Paging, Reading
+from tilewright_service.dependencies import Capacity, Paging, Reading
 from tilewright_service.pages import next_page
 from tilewright_service.store.hosts import host_page
 
@@ -18,6 +18,6 @@ def list_hosts(query: Paging, session: Reading) -> Page[Host]:
 
 
 @router.get("/workers")
-def list_workers(engine: Engine) -> Page[Worker]:
-    """Workers that are there now."""
-    return Page(items=list(engine.capacity()))
+async def list_workers(capacity: Capacity) -> Page[Worker]:
+    """Workers that are there now, and why some of them get no work; `/readyz` says when they cannot be found."""
+    return Page(items=list(capacity.workers) if capacity else [])

@@ -2,13 +2,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query, Response
 
-from tilewright.contract.jobs import Job, JobRequest, JobState
+from tilewright.contract.jobs import Job, JobRequest, JobState, JobSummary
 from tilewright.contract.pages import Page
 from tilewright.contract.records import Record
-from tilewright_service.dependencies import Capacity, Dispatching, JobId, PageQuery, Paging, Reading, Writing
+from tilewright_service.dependencies import (
+    Capacity,
+    Dispatching,
+    JobId,
+    PageQuery,
+    Paging,
+    Reading,
+    Settings,
+    User,
+    Writing,
+)
 from tilewright_service.pages import document_page, next_page
 from tilewright_service.store import endings
 from tilewright_service.store import jobs as store
+from tilewright_service.store.limits import QueueLimits
 from tilewright_service.store.records import record_page
 from tilewright_service.store.submissions import submit
 from tilewright_service.strict_json import StrictRoute
@@ -29,20 +40,23 @@ def submit_job(
     response: Response,
     session: Writing,
     capacity: Capacity,
+    settings: Settings,
+    user: User = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """201 with a new job that has something to do. 200 with one that is open, or has spent this budget already, for the
     same workloads; and with a new one that is finished, where jobs before it have tuned all of its workloads.
     """
-    submission = submit(session, request, idempotency_key)
+    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    submission = submit(session, request, idempotency_key, user, limits)
     response.status_code = 201 if submission.adds_work else 200
     response.headers["Location"] = f"/v1/jobs/{submission.job_id}"
     return store.get_job(session, submission.job_id, capacity)
 
 
 @router.get("")
-def list_jobs(query: Annotated[JobQuery, Query()], session: Reading, capacity: Capacity) -> Page[Job]:
-    """Newest first."""
+def list_jobs(query: Annotated[JobQuery, Query()], session: Reading, capacity: Capacity) -> Page[JobSummary]:
+    """Newest first, without their workloads."""
     jobs = store.job_page(session, query.state, query.cursor, query.limit, capacity)
     return Page(items=jobs, next=next_page("/v1/jobs", query, [job.id for job in jobs]))
 
@@ -53,9 +67,11 @@ def get_job(job_id: JobId, session: Reading, capacity: Capacity) -> Job:
 
 
 @router.post("/{job_id}/cancel", dependencies=[Dispatching])
-def cancel_job(job_id: JobId, session: Writing, capacity: Capacity) -> Job:
-    """A running job ends within seconds, and keeps its records. To cancel a job that has ended changes nothing."""
-    endings.cancel_job(session, job_id)
+def cancel_job(job_id: JobId, session: Writing, capacity: Capacity, user: User = "", everybody: bool = False) -> Job:
+    """Whoever asks does not want it any more, or with `everybody` nobody does. Then it ends within seconds, and keeps
+    its records. To cancel a job that has ended changes nothing. 409 for who is none of those who want it.
+    """
+    endings.cancel_job(session, job_id, user, everybody)
     return store.get_job(session, job_id, capacity)
 
 

@@ -9,8 +9,9 @@ from tilewright.contract.records import Record
 from tilewright_service.dependencies import PageQuery, Reading
 from tilewright_service.pages import document_page
 from tilewright_service.store.records import record_page
+from tilewright_service.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1/records", tags=["records"])
+router = APIRouter(prefix="/v1/records", tags=["records"], route_class=StrictRoute)
 
 
 class RecordQuery(PageQuery):

@@ -11,7 +11,7 @@ from tilewright.contract.schedules import Lookup, LookupResult, Schedule, Schedu
 from tilewright.contract.target import Isa
 from tilewright.workloads.zoo import NETWORKS, network_workloads
 from tilewright_service.dependencies import MAX_ID, Database, PageQuery, Reading
-from tilewright_service.documents import join, with_fields
+from tilewright_service.documents import Document, join, with_fields
 from tilewright_service.pages import DocumentResponse, document_page
 from tilewright_service.store.schedules import look_up, schedule_page, schedule_row
 from tilewright_service.strict_json import StrictRoute
@@ -61,10 +61,14 @@ def look_up_schedules(lookup: Question, session: Reading) -> Response:
 def get_schedule(schedule_id: ScheduleId, session: Reading, if_none_match: ETags = None) -> Response:
     """With its script. A schedule never changes; a better one gets another id."""
     row = schedule_row(session, schedule_id)
-    headers = {"ETag": f'"schedule-{row.id}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    return detail_response(row.id, row.document, row.script, if_none_match)
+
+
+def detail_response(schedule_id: int, document: Document, script: str, if_none_match: str | None) -> Response:
+    headers = {"ETag": f'"schedule-{schedule_id}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return DocumentResponse(with_fields(row.document, script=row.script), headers=headers)
+    return DocumentResponse(with_fields(document, script=script), headers=headers)
 
 
 @lru_cache

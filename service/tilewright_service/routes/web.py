@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from tilewright.errors import Unavailable
 from tilewright_service.api_reference import operations_of, schemas_of
-from tilewright_service.dependencies import Database, Engine, Settings
-from tilewright_service.dispatch.engine import Engine as AnyEngine
+from tilewright_service.callers import caller_of
+from tilewright_service.dependencies import Capacity, Database, Settings
 from tilewright_service.store.database import answers
 from tilewright_service.store.jobs import count_jobs
+from tilewright_service.store.waiting import Capacity as AnyCapacity
 from tilewright_service.web_page import typed_address, web_page
 
 Answer = TypeVar("Answer")
@@ -26,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/", methods=READING)
-async def show_front_page(request: Request, settings: Settings, database: Database, engine: Engine) -> Response:
+async def show_front_page(request: Request, settings: Settings, database: Database, capacity: Capacity) -> Response:
     """Open to everybody; where a token is needed it says no more than that the service is there."""
     needs_token = settings.token is not None
     jobs = None if needs_token else await _ask(request, database, count_jobs)
@@ -37,7 +38,7 @@ async def show_front_page(request: Request, settings: Settings, database: Databa
         needs_token=needs_token,
         is_ready=is_ready,
         jobs=jobs,
-        workers=None if needs_token else await run_in_threadpool(_count_workers, engine),
+        workers=None if needs_token else _count_workers(capacity),
     )
 
 
@@ -63,15 +64,11 @@ async def _ask(request: Request, database: Database, question: Callable[[Session
             return question(session)
 
     try:
-        async with request.app.state.reading.take():
+        async with request.app.state.reading.take(caller_of(request.scope)):
             return await run_in_threadpool(answer)
     except (Unavailable, SQLAlchemyError):
         return None
 
 
-def _count_workers(engine: AnyEngine) -> int | str:
-    """Of an engine elsewhere this may take seconds."""
-    try:
-        return len(engine.capacity())
-    except Unavailable:
-        return NO_ANSWER
+def _count_workers(capacity: AnyCapacity | None) -> int | str:
+    return NO_ANSWER if capacity is None or capacity.away else len(capacity.workers)

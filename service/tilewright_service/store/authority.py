@@ -1,4 +1,4 @@
-"""Who may change a job: its newest attempt, as long as that has not ended. The attempt number is a fencing token."""
+"""Who may change what: an open attempt its lease, and of its job the workload that it was assigned."""
 
 import hashlib
 import hmac
@@ -6,11 +6,11 @@ import secrets
 
 from sqlalchemy.orm import Session
 
-from tilewright.contract.jobs import JobState
+from tilewright.contract.jobs import WorkloadState
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import StaleAttempt, Unauthorized
 from tilewright_service.store.jobs import job_row
-from tilewright_service.store.tables import AttemptRow, JobRow
+from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow
 
 
 def new_token() -> str:
@@ -36,14 +36,28 @@ def lock_attempt(session: Session, key: AttemptKey) -> tuple[AttemptRow, JobRow]
 
 
 def require_authority(session: Session, key: AttemptKey) -> tuple[AttemptRow, JobRow]:
-    """As `lock_attempt`. Raises StaleAttempt unless the attempt is the newest of its job, and open."""
+    """As `lock_attempt`. Raises StaleAttempt unless the attempt is open."""
     attempt, job = lock_attempt(session, key)
-    check_authority(attempt, job)
+    require_open(attempt, job)
     return attempt, job
 
 
-def check_authority(attempt: AttemptRow, job: JobRow) -> None:
-    if attempt.number != job.attempt:
-        raise StaleAttempt(f"job {job.id} is now at attempt {job.attempt}")
-    if not attempt.is_open or job.state != JobState.RUNNING:
+def see_authority(session: Session, key: AttemptKey) -> tuple[AttemptRow, JobRow]:
+    """As `require_authority`, in a snapshot, which locks nothing."""
+    attempt, job = session.get_one(AttemptRow, (key.job_id, key.attempt)), job_row(session, key.job_id)
+    require_open(attempt, job)
+    return attempt, job
+
+
+def require_open(attempt: AttemptRow, job: JobRow) -> None:
+    """Raises StaleAttempt."""
+    if not attempt.is_open:
         raise StaleAttempt(f"attempt {attempt.number} of job {job.id} has ended; the job is {job.state}")
+
+
+def require_workload(attempt: AttemptRow, row: JobWorkloadRow) -> None:
+    """Raises StaleAttempt unless the attempt is at this workload."""
+    if row.attempt != attempt.number or row.state != WorkloadState.RUNNING:
+        which = f"workload {row.workload_id} of job {row.job_id}"
+        by = "nobody" if row.state != WorkloadState.RUNNING else f"attempt {row.attempt}"
+        raise StaleAttempt(f"{which} is {row.state}, and tuned by {by}, not by attempt {attempt.number}")

@@ -1,10 +1,10 @@
 """What happened to a job, in order."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
 from tilewright.contract.events import AnyEvent, EventFields, event_class, kind_of
@@ -15,6 +15,14 @@ from tilewright_service.store.jobs import job_workloads
 from tilewright_service.store.tables import EventRow
 
 Data = TypeVar("Data", bound=Message)
+
+NEWS = """
+SELECT events.* FROM {known}
+JOIN events ON events.job_id = CAST(known.key AS BIGINT) AND events.id > CAST(known.value AS BIGINT)
+ORDER BY events.id LIMIT :limit
+"""
+SQLITE_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each(:known) AS known")))
+SERVER_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each_text(CAST(:known AS JSON)) AS known")))
 
 
 def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
@@ -38,10 +46,15 @@ def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) 
     return [_event(row) for row in session.scalars(question)]
 
 
-def has_events_after(session: Session, job_id: int, last_id: int) -> bool:
-    """In microseconds."""
-    found = select(EventRow.id).where(EventRow.job_id == job_id, EventRow.id > last_id).limit(1)
-    return session.scalar(found) is not None
+def events_of_jobs(session: Session, last_ids: Mapping[int, int], limit: int = 2000) -> list[AnyEvent]:
+    """What happened to each of these jobs after an id of its own, oldest first. One look into the index for each."""
+    known = json.dumps({str(job_id): last_id for job_id, last_id in last_ids.items()})
+    question = SQLITE_NEWS if session.get_bind().dialect.name == "sqlite" else SERVER_NEWS
+    return [_event(row) for row in session.scalars(question, {"known": known, "limit": limit})]
+
+
+def newest_event_id(session: Session, job_id: int) -> int:
+    return session.scalar(select(func.max(EventRow.id)).where(EventRow.job_id == job_id)) or 0
 
 
 def _values(job_id: int, event: type[EventFields[Data]], data: Data) -> dict[str, object]:

@@ -6,31 +6,31 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from tilewright.contract.jobs import Job, JobState, JobWorkload, Progress, WorkloadState
+from tilewright.contract.jobs import Job, JobState, JobSummary, JobWorkload, WorkloadState
 from tilewright.errors import InvalidRequest, NotFound
-from tilewright_service.store.instant import now
-from tilewright_service.store.tables import FOR_CHANGE, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
+from tilewright_service.store.interests import owners
+from tilewright_service.store.progress import progress_of, tally_workloads
+from tilewright_service.store.tables import FOR_CHANGE, AttemptRow, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.waiting import Capacity, explain_waiting
 from tilewright_service.store.workloads import gmacs, parse_workload
 
-FINALS_SECONDS = 3.0
-"""What comes after the search of a workload, which its budget does not count."""
-
 
 def get_job(session: Session, job_id: int, capacity: Capacity | None) -> Job:
-    return _as_jobs(session, [job_row(session, job_id)], capacity)[0]
+    (summary,) = _as_summaries(session, [job_row(session, job_id)], capacity)
+    workloads = [_as_job_workload(*row) for row in session.execute(_select_workloads(job_id))]
+    return Job(**dict(summary), workloads=workloads)
 
 
 def job_page(
     session: Session, state: JobState | None, before_id: int | None, limit: int, capacity: Capacity | None
-) -> list[Job]:
-    """Newest first."""
+) -> list[JobSummary]:
+    """Newest first, without their workloads."""
     question = select(JobRow).order_by(JobRow.id.desc()).limit(limit)
     if state is not None:
         question = question.where(JobRow.state == state)
     if before_id is not None:
         question = question.where(JobRow.id < before_id)
-    return _as_jobs(session, session.scalars(question).all(), capacity)
+    return _as_summaries(session, session.scalars(question).all(), capacity)
 
 
 def count_jobs(session: Session) -> dict[JobState, int]:
@@ -48,7 +48,7 @@ def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
 
 def job_workloads(session: Session, job_id: int, workload_ids: Sequence[str]) -> list[JobWorkload]:
     """Some of a job, in its order."""
-    question = _select_workloads([job_id]).where(JobWorkloadRow.workload_id.in_(workload_ids))
+    question = _select_workloads(job_id).where(JobWorkloadRow.workload_id.in_(workload_ids))
     return [_as_job_workload(*row) for row in session.execute(question)]
 
 
@@ -60,15 +60,56 @@ def job_workload_row(session: Session, job_id: int, workload_id: str) -> JobWork
     return row
 
 
-def _as_jobs(session: Session, jobs: Sequence[JobRow], capacity: Capacity | None) -> list[Job]:
-    workloads: dict[int, list[JobWorkload]] = {job.id: [] for job in jobs}
-    for row in session.execute(_select_workloads(list(workloads))):
-        workloads[row.JobWorkloadRow.job_id].append(_as_job_workload(*row))
+def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity | None) -> list[JobSummary]:
+    """A few questions, however many jobs."""
+    job_ids = [job.id for job in jobs]
     waiting = explain_waiting(session, jobs, capacity)
-    return [_as_job(job, waiting.get(job.id, job.reason), workloads[job.id]) for job in jobs]
+    wanted_by, tallies, at_it, first = (
+        owners(session, job_ids),
+        tally_workloads(session, job_ids),
+        _open_attempts(session, job_ids),
+        _first_workloads(session, job_ids),
+    )
+    return [
+        JobSummary(
+            id=job.id,
+            state=JobState(job.state),
+            reason=waiting.get(job.id, job.reason),
+            network=job.network,
+            first_workload=first.get(job.id),
+            target=job.target,
+            threads=job.threads,
+            host_class=job.host_class or None,
+            trials=job.trials,
+            seconds=job.seconds,
+            priority=job.priority,
+            owners=wanted_by.get(job.id, []),
+            attempt=job.attempt,
+            attempts_open=at_it.get(job.id, 0),
+            cancel_requested=job.cancel_requested_at is not None,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            progress=progress_of(job, tallies[job.id]),
+        )
+        for job in jobs
+    ]
 
 
-def _select_workloads(job_ids: list[int]) -> Select[Any, Any, Any, Any, Any]:
+def _open_attempts(session: Session, job_ids: Sequence[int]) -> dict[int, int]:
+    question = select(AttemptRow.job_id, func.count()).where(AttemptRow.is_open, AttemptRow.job_id.in_(job_ids))
+    return dict(session.execute(question.group_by(AttemptRow.job_id)).all())
+
+
+def _first_workloads(session: Session, job_ids: Sequence[int]) -> dict[int, str]:
+    """Their names, by job."""
+    row = JobWorkloadRow
+    question = select(row.job_id, WorkloadRow.document).join(WorkloadRow, WorkloadRow.id == row.workload_id)
+    rows = session.execute(question.where(row.job_id.in_(job_ids), row.position == 0))
+    return {job_id: parse_workload(document).name for job_id, document in rows}
+
+
+def _select_workloads(job_id: int) -> Select[Any, Any, Any, Any, Any]:
     return (
         select(
             JobWorkloadRow,
@@ -79,63 +120,9 @@ def _select_workloads(job_ids: list[int]) -> Select[Any, Any, Any, Any, Any]:
         )
         .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
         .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
-        .where(JobWorkloadRow.job_id.in_(job_ids))
-        .order_by(JobWorkloadRow.job_id, JobWorkloadRow.position)
+        .where(JobWorkloadRow.job_id == job_id)
+        .order_by(JobWorkloadRow.position)
     )
-
-
-def _as_job(row: JobRow, reason: str | None, workloads: list[JobWorkload]) -> Job:
-    return Job(
-        id=row.id,
-        state=JobState(row.state),
-        reason=reason,
-        network=row.network,
-        target=row.target,
-        threads=row.threads,
-        trials=row.trials,
-        seconds=row.seconds,
-        priority=row.priority,
-        attempt=row.attempt,
-        cancel_requested=row.cancel_requested_at is not None,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        progress=_progress(row, workloads),
-        workloads=workloads,
-    )
-
-
-def _progress(job: JobRow, workloads: list[JobWorkload]) -> Progress:
-    open_workloads = [each for each in workloads if each.state is not WorkloadState.DONE]
-    trials = sum(each.trials for each in workloads)
-    trials_left = sum(max(job.trials - each.trials, 0) for each in open_workloads)
-    return Progress(
-        workloads=len(workloads),
-        workloads_done=len(workloads) - len(open_workloads),
-        trials=trials,
-        trials_planned=trials + trials_left,
-        seconds_left=_seconds_left(job, workloads, open_workloads, trials_left),
-    )
-
-
-def _seconds_left(
-    job: JobRow, workloads: list[JobWorkload], still_open: list[JobWorkload], trials_left: int
-) -> float | None:
-    """At the pace of the workloads that are done; before the first is, at that of the trials."""
-    if JobState(job.state).is_final:
-        return 0.0
-    if job.started_at is None:
-        return None
-    elapsed = (now() - job.started_at).total_seconds()
-    searched = sum(each.state is WorkloadState.DONE and bool(each.trials) for each in workloads)
-    begun = sum(min(each.trials / job.trials, 1.0) for each in still_open)
-    if searched:
-        return elapsed / (searched + begun) * (len(still_open) - begun)
-    trials = sum(each.trials for each in still_open)
-    if not trials:
-        return None
-    estimate = elapsed / trials * trials_left
-    return estimate if job.seconds is None else min(estimate, (job.seconds + FINALS_SECONDS) * len(still_open))
 
 
 def _as_job_workload(
@@ -163,4 +150,7 @@ def _as_job_workload(
         schedule_id=row.schedule_id,
         stop_reason=row.stop_reason,
         known_from_job=row.known_from_job,
+        attempt=row.attempt,
+        tries=row.tries,
+        reason=row.reason,
     )

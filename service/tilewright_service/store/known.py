@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, and_, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from tilewright.contract.events import WorkloadDoneEvent
-from tilewright.contract.jobs import JobState, WorkloadState
-from tilewright_service.store.endings import end_job
+from tilewright.contract.jobs import WorkloadState
+from tilewright_service.store.demand import is_queued
+from tilewright_service.store.endings import settle_job
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow
 
@@ -28,19 +29,14 @@ class Known(NamedTuple):
 
 
 def settle_known(session: Session, job: JobRow) -> None:
-    """What is known of a queued job is done, and a job of which nothing is left is finished. A few questions in all."""
-    still_open = session.scalars(
-        select(JobWorkloadRow.workload_id).where(
-            JobWorkloadRow.job_id == job.id, JobWorkloadRow.state != WorkloadState.DONE
-        )
-    ).all()
-    known = _find_known(session, job, still_open)
+    """What is known of the workloads that wait is done, and a job of which nothing is left ends. A few questions."""
+    waiting = session.scalars(select(JobWorkloadRow.workload_id).where(is_queued(job.id))).all()
+    known = _find_known(session, job, waiting)
     if known:
         session.execute(update(JobWorkloadRow), [_done(job, workload_id, known[workload_id]) for workload_id in known])
+        session.expire_all()
         tell_workloads(session, job.id, list(known), WorkloadDoneEvent)
-    if len(known) == len(still_open):
-        end_job(session, job, JobState.FINISHED)
-        session.flush()
+        settle_job(session, job)
 
 
 def covers_seconds(asked: float | None) -> ColumnElement[bool]:
@@ -84,6 +80,7 @@ def _find_known(session: Session, job: JobRow, workload_ids: Sequence[str]) -> d
         current.threads == job.threads,
         current.is_current,
         true() if job.target == "auto" else current.isa == job.target,
+        true() if not job.host_class else current.host_class == job.host_class,
     )
     # The slowest first, so that the fastest has the last word.
     found = session.execute(question.order_by(current.latency_us.desc()))
@@ -91,7 +88,13 @@ def _find_known(session: Session, job: JobRow, workload_ids: Sequence[str]) -> d
 
 
 def _covers(asked: JobRow) -> ColumnElement[bool]:
-    """Whether a job, in a question that holds its row and that of its workload, had target and budget of this one."""
+    """Whether a job whose row and workload a question holds had target, budget and version of this one."""
     seconds = or_(covers_seconds(asked.seconds), JobWorkloadRow.stop_reason.in_(NOT_FOR_SECONDS))
     targets = {"auto", asked.target}
-    return and_(JobRow.threads == asked.threads, JobRow.target.in_(targets), JobRow.trials >= asked.trials, seconds)
+    return and_(
+        JobRow.threads == asked.threads,
+        JobRow.target.in_(targets),
+        JobRow.trials >= asked.trials,
+        JobRow.version == asked.version,
+        seconds,
+    )

@@ -14,7 +14,7 @@ from tilewright.contract.target import Isa
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import InvalidRequest, NotFound, ScheduleChanged
 from tilewright_service.documents import Document, document_of
-from tilewright_service.store.authority import require_authority
+from tilewright_service.store.authority import require_authority, require_workload
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.instant import now
 from tilewright_service.store.jobs import job_workload_row
@@ -24,13 +24,16 @@ from tilewright_service.store.workloads import gmacs, parse_workload
 
 def publish(session: Session, key: AttemptKey, publication: Publication) -> Schedule:
     """Replace the incumbent, provided it is still the one that the candidate was compared with. Safe to repeat."""
-    _, job = require_authority(session, key)
+    attempt, job = require_authority(session, key)
     workload = job_workload_row(session, job.id, publication.workload_id)
-    if publication.target.threads != job.threads or job.target not in ("auto", publication.target.isa):
+    if publication.target.threads != job.threads or publication.target.isa != attempt.isa:
         raise InvalidRequest(f"the schedule is for another target than job {job.id} asks for")
+    if publication.provenance.host_class != attempt.host_class:
+        raise InvalidRequest("the schedule is of another host class than its attempt")
     published = _published_before(session, key, publication)
     if published is not None:
         return published
+    require_workload(attempt, workload)
     _retire(session, publication)
     schedule = _insert(session, key, publication)
     workload.schedule_id = schedule.id

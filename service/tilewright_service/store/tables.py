@@ -13,6 +13,9 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 HexDigest = String(64)
 Name = String(128)
 
+LANE = ("priority", "submitter", "threads", "target", "host_class")
+"""Jobs that are equal in these wait in one line. The lines are few, so whoever is next is found without a sort."""
+
 FOR_CHANGE = {"key_share": True}
 """How a row is locked that will change: others may go on to refer to it (FOR NO KEY UPDATE). SQLite has none."""
 
@@ -38,14 +41,26 @@ class WorkloadRow(Table):
 class JobRow(Table):
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("ix_jobs_queue", "state", "priority", "id"),
+        Index(
+            "ix_jobs_lane",
+            *LANE,
+            "id",
+            sqlite_where=text("wants_worker = 1"),
+            postgresql_where=text("wants_worker"),
+        ),
+        Index("ix_jobs_state", "state", "id"),
         Index("ix_jobs_request", "request_sha256", "state"),
+        Index("uq_jobs_open_request", "open_request_sha256", unique=True),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     request_sha256: Mapped[str] = mapped_column(HexDigest)
     """What is asked for, without the budget: equal for jobs that may coalesce."""
+    open_request_sha256: Mapped[str | None] = mapped_column(HexDigest)
+    """What is asked for, with the budget, while others may join: so two at once cannot make two jobs. Null after."""
+    version: Mapped[str] = mapped_column(String(64))
+    """Of Tilewright, when it was made: a later one may find more."""
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
     network: Mapped[str | None] = mapped_column(String(64))
@@ -53,10 +68,15 @@ class JobRow(Table):
     threads: Mapped[int]
     trials: Mapped[int]
     seconds: Mapped[float | None] = mapped_column(Double)
+    host_class: Mapped[str] = mapped_column(Name)
+    """The only one that may tune it; "" is any."""
     priority: Mapped[int]
+    submitter: Mapped[str] = mapped_column(Name)
+    """Whose turn it takes: the first of its owners."""
+    wants_worker: Mapped[bool]
+    """Whether it has more queued workloads than attempts that have yet to take one."""
     attempt: Mapped[int] = mapped_column(default=0)
-    attempts_without_progress: Mapped[int] = mapped_column(default=0)
-    """Attempts in a row that ended without a new record."""
+    """Number of the newest."""
     created_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -66,6 +86,15 @@ class JobRow(Table):
 class JobWorkloadRow(Table):
     __tablename__ = "job_workloads"
     __table_args__ = (
+        Index("ix_job_workloads_state", "job_id", "state"),
+        Index(
+            "ix_job_workloads_running",
+            "workload_id",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+        Index("ix_job_workloads_schedule", "schedule_id"),
+        Index("ix_job_workloads_known_from_job", "known_from_job"),
         Index(
             "ix_job_workloads_tuned",
             "workload_id",
@@ -88,6 +117,15 @@ class JobWorkloadRow(Table):
     schedule_id: Mapped[int | None] = mapped_column(ForeignKey("schedules.id"))
     stop_reason: Mapped[str | None] = mapped_column(String(200))
     known_from_job: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    attempt: Mapped[int | None] = mapped_column(default=None)
+    """Of this job: the one that is at it while it is running, or was last."""
+    tries: Mapped[int] = mapped_column(default=0)
+    """In a row that ended with blame for it and without a new record."""
+    interruptions: Mapped[int] = mapped_column(default=0)
+    """In a row that ended without a new record, and with blame for nobody."""
+    failed_on: Mapped[str | None] = mapped_column(String(255))
+    """The host of the last try, which another takes over if there is one."""
+    reason: Mapped[str | None] = mapped_column(Text)
 
 
 class AttemptRow(Table):
@@ -97,14 +135,23 @@ class AttemptRow(Table):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     token_sha256: Mapped[str] = mapped_column(HexDigest)
-    server_id: Mapped[str] = mapped_column(String(64))
-    """The service that launched it, and that can see its process."""
+    worker: Mapped[str] = mapped_column(String(255))
+    """Which is taken as long as this is open."""
+    hostname: Mapped[str] = mapped_column(String(255))
+    host_class: Mapped[str] = mapped_column(Name)
+    isa: Mapped[str] = mapped_column(String(16))
     is_open: Mapped[bool]
-    host_class: Mapped[str | None] = mapped_column(Name)
+    has_taken: Mapped[bool] = mapped_column(default=False)
+    """Whether it was assigned a workload yet."""
+    process: Mapped[str | None] = mapped_column(String(32))
+    """The one process that started it; another is refused."""
+    beats: Mapped[int] = mapped_column(default=0)
+    """Grows with every call: whoever watches over leases sees it by a clock of their own."""
+    progress: Mapped[int] = mapped_column(default=0)
     stored_records: Mapped[int] = mapped_column(default=0)
+    """Of the workload that it is at."""
     launched_at: Mapped[datetime] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
-    lease_expires_at: Mapped[datetime] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     outcome: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
@@ -147,6 +194,7 @@ class ScheduleRow(Table):
             sqlite_where=text("is_current = 1"),
             postgresql_where=text("is_current"),
         ),
+        Index("ix_schedules_job", "job_id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -190,10 +238,59 @@ class HostRow(Table):
     seen_at: Mapped[datetime] = mapped_column(Instant)
 
 
+class InterestRow(Table):
+    """Who wants a job. Without anybody it is cancelled."""
+
+    __tablename__ = "interests"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    caller: Mapped[str] = mapped_column(Name, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class TurnRow(Table):
+    """Who had a worker last: people take turns."""
+
+    __tablename__ = "turns"
+
+    submitter: Mapped[str] = mapped_column(Name, primary_key=True)
+    taken_at: Mapped[int] = mapped_column(BigInteger)
+    """A number that grows with every turn."""
+
+
+class AilingHostRow(Table):
+    """A host that fails attempts, or that was set aside for it."""
+
+    __tablename__ = "ailing_hosts"
+
+    hostname: Mapped[str] = mapped_column(String(255), primary_key=True)
+    failed_at: Mapped[str] = mapped_column(Text)
+    """The workloads, as a JSON list, at which attempts failed there in a row; null where one had none yet."""
+    reason: Mapped[str] = mapped_column(Text)
+    set_aside_at: Mapped[datetime | None] = mapped_column(Instant)
+    probes: Mapped[int] = mapped_column(default=0)
+    """Since it last tuned something."""
+
+
+class DatabaseRow(Table):
+    """One row: what this database is, and which service brings its jobs to their end."""
+
+    __tablename__ = "database"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Random; a restored copy that lives on gets another."""
+    leader: Mapped[str | None] = mapped_column(String(64))
+    beats: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Grows while the leader is well: the others see it by clocks of their own."""
+
+
 class IdempotencyKeyRow(Table):
     __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_job", "job_id"),)
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_sha256: Mapped[str] = mapped_column(HexDigest)
-    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    """Null only within the transaction that makes the job."""
     created_at: Mapped[datetime] = mapped_column(Instant)

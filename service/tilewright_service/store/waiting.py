@@ -1,5 +1,6 @@
 """What a job waits for, in words, as it is when somebody asks."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,82 +8,140 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
+from tilewright.contract.workers import AttemptKey, Worker, WorkerState
 from tilewright.job_names import job_names
+from tilewright_service.store.lanes import Lane, WorkerFacts, lane_of, lanes, waits_in
 from tilewright_service.store.tables import AttemptRow, JobRow
 
 FRONT = 100
 """So many jobs of the queue are counted."""
 
+WORKING = (WorkerState.IDLE, WorkerState.RUNNING, WorkerState.BUSY)
+
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the workers have room for."""
+    """The workers that there are."""
 
-    cores: int
-    """Of the largest worker; 0 when there is none."""
-    free_cores: int
-    """Of the largest one that has nothing to do."""
+    workers: tuple[Worker, ...] = ()
+    away: str | None = None
+    """Why they cannot be reached, to a person."""
+
+    @property
+    def team(self) -> list[WorkerFacts]:
+        """Those that take work, now or when they have done theirs."""
+        return [facts_of(each) for each in self.workers if each.state in (WorkerState.IDLE, WorkerState.RUNNING)]
+
+    def with_taken(self, name: str, key: AttemptKey) -> "Capacity":
+        """As it is once this worker has an attempt."""
+        running = {"state": WorkerState.RUNNING, "running": key}
+        workers = (each.model_copy(update=running) if each.name == name else each for each in self.workers)
+        return Capacity(tuple(workers), self.away)
+
+    def facts(self, name: str) -> WorkerFacts | None:
+        """Of a worker by its name."""
+        return next((facts_of(each) for each in self.workers if each.name == name), None)
 
 
-@dataclass(frozen=True)
-class Queue:
-    """What is in the way of a job."""
-
-    front: list[int]
-    """Jobs that wait, the next one first."""
-    running: dict[int, bool]
-    """Jobs that have a worker, and whether their attempt has started."""
-
-    def jobs_before(self, job_id: int) -> int:
-        return self.front.index(job_id) if job_id in self.front else len(self.front)
+def facts_of(worker: Worker) -> WorkerFacts:
+    return WorkerFacts(worker.name, worker.hostname, worker.host_class or "", worker.isas, worker.cores)
 
 
 def explain_waiting(session: Session, jobs: Sequence[JobRow], capacity: Capacity | None) -> dict[int, str]:
-    """By job; what does not wait is not in it. Two questions, however many jobs; `capacity` is None where unknown."""
+    """By job; what does not wait is not in it. A few questions, however many jobs; `capacity` is None where unknown."""
     open_jobs = [job for job in jobs if not JobState(job.state).is_final]
     if not open_jobs:
         return {}
-    queue = Queue(_front(session, capacity), _running(session))
+    queue = Queue(session)
     reasons = {job.id: _reason(job, queue, capacity) for job in open_jobs}
     return {job_id: reason for job_id, reason in reasons.items() if reason is not None}
 
 
-def _front(session: Session, capacity: Capacity | None) -> list[int]:
-    question = select(JobRow.id).where(JobRow.state == JobState.QUEUED)
-    if capacity is not None:
-        question = question.where(JobRow.threads <= capacity.cores)
-    return list(session.scalars(question.order_by(JobRow.priority.desc(), JobRow.id).limit(FRONT)))
+class Queue:
+    """What is in the way of jobs."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lanes = lanes(session)
+        self._fronts: dict[Lane, Sequence[int]] = {}
+        rows = session.execute(select(AttemptRow.job_id, AttemptRow.started_at).where(AttemptRow.is_open))
+        self.running: dict[int, bool] = {}
+        """Jobs that have a worker, and whether an attempt of theirs has started."""
+        for job_id, started_at in rows:
+            self.running[job_id] = self.running.get(job_id, False) or started_at is not None
+
+    def jobs_before(self, job: JobRow, workers: Sequence[WorkerFacts]) -> int:
+        """Of a higher priority, or older: those that want a worker which this one could have, too."""
+        before = 0
+        for lane in self._lanes:
+            if before < FRONT and _is_ahead(lane, job) and (not workers or any(map(lane.fits, workers))):
+                front = self._front_of(lane)
+                before += len(front) if lane.priority > job.priority else bisect_left(front, job.id)
+        return min(before, FRONT)
+
+    def _front_of(self, lane: Lane) -> Sequence[int]:
+        """The first jobs of a line, asked for once, however many wait behind them."""
+        if lane not in self._fronts:
+            question = select(JobRow.id).where(waits_in(lane)).order_by(JobRow.id).limit(FRONT)
+            self._fronts[lane] = self._session.scalars(question).all()
+        return self._fronts[lane]
 
 
-def _running(session: Session) -> dict[int, bool]:
-    rows = session.execute(select(AttemptRow.job_id, AttemptRow.started_at).where(AttemptRow.is_open))
-    return {job_id: started_at is not None for job_id, started_at in rows}
+def _is_ahead(lane: Lane, job: JobRow) -> bool:
+    """Whether a job of this line goes before."""
+    return lane.priority > job.priority or (lane.priority == job.priority and lane.first_job < job.id)
 
 
 def _reason(job: JobRow, queue: Queue, capacity: Capacity | None) -> str | None:
-    if job.state == JobState.RUNNING:
-        return None if queue.running.get(job.id, True) else "a worker is being made ready"
+    if job.id in queue.running:
+        return None if queue.running[job.id] else "a worker is being made ready"
     waits = f"it waits: {_obstacle(job, queue, capacity)}"
     return waits if job.reason is None else f"{waits}; its last attempt ended: {job.reason}"
 
 
 def _obstacle(job: JobRow, queue: Queue, capacity: Capacity | None) -> str:
-    if capacity is not None and job.threads > capacity.cores:
-        return _shortage(capacity.cores)
-    if before := queue.jobs_before(job.id):
+    if capacity is None:
+        return "a worker is being looked for"
+    if capacity.away is not None:
+        return capacity.away
+    working = [facts_of(each) for each in capacity.workers if each.state in WORKING]
+    fitting = [each for each in working if lane_of(job).fits(each)]
+    if not fitting:
+        return _shortage(job, capacity, working)
+    if before := queue.jobs_before(job, fitting):
         return _turn(before)
-    if capacity is not None and job.threads <= capacity.free_cores:
+    idle = {each.name for each in capacity.workers if each.state is WorkerState.IDLE}
+    if any(each.name in idle for each in fitting):
         return "a worker is being made ready"
     if queue.running:
         running = sorted(queue.running)
         return f"{job_names(running)} {'is' if len(running) == 1 else 'are'} running"
-    return "a worker is being looked for" if capacity is None else "no worker is free"
+    return "no worker is free"
 
 
-def _shortage(cores: int) -> str:
-    if cores == 0:
+def _shortage(job: JobRow, capacity: Capacity, working: Sequence[WorkerFacts]) -> str:
+    """What is missing, of all that it needs."""
+    if not capacity.workers:
         return "no worker has joined yet"
-    return f"it asks for more threads than the {cores} cores of the largest worker"
+    if not working:
+        worst = capacity.workers[0]
+        return f"no worker can work: {worst.name} is {_words(worst.state)}" + (
+            f" ({worst.reason})" if worst.reason else ""
+        )
+    cores = max(each.cores for each in working)
+    if job.threads > cores:
+        return f"it asks for more threads than the {cores} cores of the largest worker"
+    isas = sorted({isa for each in working for isa in each.isas})
+    if job.target not in ("auto", *isas):
+        return f"no worker has {job.target}; there are {', '.join(isas)}"
+    classes = sorted({each.host_class for each in working})
+    if job.host_class and job.host_class not in classes:
+        return f"no worker is of the host class {job.host_class}; there are {', '.join(classes)}"
+    return "no worker has all that it asks for: threads, target and host class"
+
+
+def _words(state: WorkerState) -> str:
+    return state.value.replace("_", " ")
 
 
 def _turn(before: int) -> str:

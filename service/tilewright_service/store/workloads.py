@@ -11,7 +11,9 @@ from tilewright_service.store.upsert import insert
 
 
 def keep_workloads(session: Session, workloads: Iterable[Workload]) -> None:
-    rows = [{"id": workload.id, "document": workload.canonical_json} for workload in workloads]
+    # In the same order everywhere, so that two who store the same do not wait for each other.
+    ordered = sorted(workloads, key=lambda each: each.id)
+    rows = [{"id": workload.id, "document": workload.canonical_json} for workload in ordered]
     session.execute(insert(session, WorkloadRow).on_conflict_do_nothing(), rows)
 
 

@@ -1,17 +1,16 @@
 # mypy: disable-error-code="misc"
 """Search in the generic space: MetaSchedule's evolution, with our cost model."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
-from tilewright.contract.attempts import KnownRecord
 from tilewright.contract.candidates import GENERIC, Candidate, GenericTrace
 from tilewright.contract.target import Target
 from tilewright.contract.workload import Workload
-from tilewright.errors import ForeignSchedule
 from tilewright_kernels.conv2d.generic.evolution import tune_context
 from tilewright_kernels.runtime.build import definition, scheduled, trace_of
 from tilewright_tuning.search.cost_model import CostModel
@@ -54,9 +53,13 @@ class EvolutionCostModel(ms.cost_model.PyCostModel):
 
 
 class EvolutionarySearch:
-    """Batches from MetaSchedule, handed out one by one; known candidates are passed over."""
+    """Batches from MetaSchedule, handed out one by one; known candidates are passed over.
 
-    def __init__(self, workload: Workload, target: Target, known: list[KnownRecord], seed: int) -> None:
+    It runs TVM on traces that others have made, so it belongs into a process that may die of them: GenericSearch.
+    """
+
+    def __init__(self, workload: Workload, target: Target, seen: Iterable[str], seed: int) -> None:
+        """`seen` has the ids of candidates that are not proposed."""
         self._workload, self._target = workload, target
         self._model = CostModel(seed)
         self._evolution_model = EvolutionCostModel(self._model)
@@ -64,12 +67,11 @@ class EvolutionarySearch:
         self._context = tune_context(definition(GENERIC, workload), target, POPULATION, seed + 1)
         self._context.pre_tuning(UNLIMITED, BATCH, database=self._database, cost_model=self._evolution_model)
         self._entry = self._database.commit_workload(self._context.mod)
-        self._seen = {record.candidate for record in known}
+        self._seen = set(seen)
         self._pending: dict[str, Any] = {}
-        self._batch: list[Candidate] = []
-        self._remember(known)
+        self._batch: list[GenericTrace] = []
 
-    def propose(self) -> Candidate | None:
+    def propose(self) -> GenericTrace | None:
         for _ in range(EMPTY_BATCHES):
             if not self._batch and not self._fill_batch():
                 return None
@@ -77,12 +79,19 @@ class EvolutionarySearch:
                 return self._batch.pop(0)
         return None
 
-    def learn(self, candidate: Candidate, latency_us: float | None) -> None:
-        measured = self._pending.pop(candidate.id, None)
+    def learn(self, candidate_id: str, latency_us: float | None) -> None:
+        measured = self._pending.pop(candidate_id, None)
         if measured is None or latency_us is None:
             return
         self._model.add(self._evolution_model.features(self._context, [measured])[0], latency_us)
         self._commit(measured.sch.trace, latency_us, measured.args_info)
+
+    def remember(self, candidate: Candidate, latency_us: float) -> None:
+        """A known trace becomes a parent of the next generation. Raises ForeignSchedule for one that does not fit."""
+        sch = scheduled(self._workload, self._target, candidate)
+        measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
+        self._model.add(self._evolution_model.features(self._context, [measurable])[0], latency_us)
+        self._commit(sch.trace, latency_us, measurable.args_info)
 
     def _fill_batch(self) -> bool:
         """With new candidates; False when MetaSchedule has no more."""
@@ -99,18 +108,6 @@ class EvolutionarySearch:
         nothing = [ms.runner.RunnerResult(None, "not measured yet") for _ in generated]
         self._context.notify_runner_results(generated, nothing)
         return True
-
-    def _remember(self, known: list[KnownRecord]) -> None:
-        """Known traces become parents of the next generation."""
-        for record in known:
-            if record.trace and record.latency_us is not None:
-                try:
-                    sch = scheduled(self._workload, self._target, record.as_candidate)
-                except ForeignSchedule:  # a trace of another version
-                    continue
-                measurable = ms.MeasureCandidate(sch, ms.arg_info.ArgInfo.from_entry_func(self._context.mod))
-                self._model.add(self._evolution_model.features(self._context, [measurable])[0], record.latency_us)
-                self._commit(sch.trace, record.latency_us, measurable.args_info)
 
     def _commit(self, trace: Any, latency_us: float, args_info: Any) -> None:
         record = ms.database.TuningRecord(trace, self._entry, [latency_us / 1e6], self._context.target, args_info)

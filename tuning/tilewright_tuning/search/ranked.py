@@ -63,6 +63,9 @@ class RankedSearch:
         if choice is not None and latency_us is not None:
             self._model.add(self._features[choice], latency_us)
 
+    def close(self) -> None:
+        """Nothing was started."""
+
     def _add_transferred(self, samples: list[TransferSamples]) -> None:
         here = position_of(self._workload)
         for each in samples:

@@ -13,3 +13,6 @@ class Search(Protocol):
 
     def learn(self, candidate: Candidate, latency_us: float | None) -> None:
         """Take in a trial; None is a failure."""
+
+    def close(self) -> None:
+        """End what it has started."""
