@@ -201,13 +201,13 @@ def test_a_leaving_worker_shows_that_it_drains_and_kills_what_does_not_end(bench
     wait_for(worker.launches)
     time.sleep(0.3)
     began = time.monotonic()
-    worker.process.send_signal(signal.SIGINT)
+    worker.process.send_signal(signal.SIGTERM)
     wait_for(lambda: worker.member.report.is_draining, 10)
     worker.launch(order(2))
     end = wait_for(lambda: worker.end_of(key(2)), 3)
     assert (end.is_of_moment, end.reason) == (True, "the worker is leaving")
     (_, _, attempt), *_ = worker.launches()
-    assert worker.process.wait(15) == 130
+    assert worker.process.wait(15) == 0
     assert 9 < time.monotonic() - began < 15
     wait_for(lambda: not psutil.pid_exists(attempt), 3)
 
