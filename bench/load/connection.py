@@ -20,8 +20,8 @@ class Connection:
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def get(self, path: str) -> Answer:
-        return await self.send(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
+    async def get(self, path: str, headers: str = "") -> Answer:
+        return await self.send(f"GET {path} HTTP/1.1\r\n{self._head}{headers}\r\n".encode())
 
     async def post(self, path: str, body: bytes, headers: str = "") -> Answer:
         head = f"POST {path} HTTP/1.1\r\n{self._head}{headers}Content-Type: application/json\r\n"

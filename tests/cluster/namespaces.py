@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import count
 
 NOBODY = "02:00:00:00:00:01"
 COMMAND = "ip"
@@ -29,6 +30,9 @@ def can_be_had() -> bool:
     finally:
         subprocess.run([COMMAND, "netns", "delete", name], capture_output=True, check=False)
     return True
+
+
+_numbers = count(os.getpid() * 37 % 10_000)
 
 
 class Network:
@@ -85,13 +89,14 @@ class Network:
 
 @contextmanager
 def network() -> Iterator[Network]:
-    made = Network(os.getpid() % 10_000)
+    made = Network(next(_numbers))
     try:
         _ip("link", "add", made._bridge, "type", "bridge")
         _ip("address", "add", f"{made.address}/24", "dev", made._bridge)
         _ip("link", "set", made._bridge, "up")
         yield made
     finally:
+        # The kernel takes a namespace down a while later: meanwhile the next network has names of its own.
         for name in made._names:
             subprocess.run([COMMAND, "netns", "delete", name], capture_output=True, check=False)
         subprocess.run([COMMAND, "link", "delete", made._bridge], capture_output=True, check=False)

@@ -19,8 +19,10 @@ def running_scheduler(
         [*command, "--protocol", protocol], stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stderr is not None
-        yield next(line for line in process.stderr if "Scheduler at:" in line).split()[-1], process
-        process.kill()
+        try:
+            yield next(line for line in process.stderr if "Scheduler at:" in line).split()[-1], process
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -31,7 +33,9 @@ def running_worker(url: str, environment: Mapping[str, str] | None = None) -> It
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as worker:
         assert worker.stdout is not None
-        assert "works for" in worker.stdout.readline()
-        yield worker
-        worker.kill()
-        worker.send_signal(signal.SIGCONT)
+        try:
+            assert "works for" in worker.stdout.readline()
+            yield worker
+        finally:
+            worker.kill()
+            worker.send_signal(signal.SIGCONT)

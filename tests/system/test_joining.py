@@ -2,12 +2,15 @@
 
 import datetime
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -72,6 +75,20 @@ def web_server() -> Iterator[str]:
     server.server_close()
 
 
+@contextmanager
+def free_port() -> Iterator[int]:
+    """Nobody is given it meanwhile, and somebody who asks for it by number has it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def listening_ports(process_id: int) -> set[int]:
+    connections = psutil.Process(process_id).net_connections("tcp")
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+
+
 def refusal(command: str, engine: str, folder: Path, settings: dict[str, str]) -> str:
     options = ["--port", "0", "--data-dir", str(folder / "data")] if command == "serve" else []
     done = subprocess.run(
@@ -132,6 +149,16 @@ def test_service_and_worker_meet_at_a_scheduler_with_certificates(
         ServiceProcess(tmp_path, TILEWRIGHT_ENGINE=tls_scheduler, **ours.settings("CLIENT")) as service,
     ):
         assert service.url.startswith("http://127.0.0.1:")
+
+
+def test_a_worker_listens_on_its_port_alone_and_has_it_for_itself(tmp_path: Path) -> None:
+    with running_scheduler() as (url, _), free_port() as port:
+        settings = {"TILEWRIGHT_WORKER_PORT": str(port), "TILEWRIGHT_LOCKS_DIR": str(tmp_path)}
+        with running_worker(url, {**os.environ, **settings}) as worker:
+            assert listening_ports(worker.pid) == {port}
+            said = refusal("worker", url, tmp_path, settings)
+            assert f"cannot listen on 127.0.0.1:{port}: " in said
+            assert ("--port" in said, worker.poll()) == (True, None)
 
 
 def test_a_worker_whose_scheduler_is_gone_waits_for_it_and_says_so() -> None:

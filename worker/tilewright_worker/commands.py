@@ -23,6 +23,15 @@ def worker(
             help="Allow tcp:// to another machine, on a network where nobody else is.",
         ),
     ] = False,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="TILEWRIGHT_WORKER_PORT",
+            help="Where the service asks this worker; 0 takes a free one. It listens on no other.",
+        ),
+    ] = 0,
 ) -> None:
     """Let this machine measure for a service elsewhere. Ctrl-C ends it with 130, SIGTERM with 0.
 
@@ -42,7 +51,7 @@ def worker(
 
         from tilewright_worker.joining import run
 
-    raise typer.Exit(run(engine, insecure_engine))
+    raise typer.Exit(run(engine, insecure_engine, port))
 
 
 worker.epilog = "[bold]Example[/]  tilewright worker --engine tls://scheduler:8786"  # type: ignore[attr-defined]

@@ -30,10 +30,10 @@ def worker_name() -> str:
 class HostWorker:
     """Its slot goes on while a scheduler is away, and answers whoever knows its address."""
 
-    def __init__(self, url: str, security: Security, slot: Slot, logs_dir: str) -> None:
+    def __init__(self, url: str, security: Security, slot: Slot, logs_dir: str, port: int = 0) -> None:
         self.name = worker_name()
         self.slot = slot
-        self._url, self._security, self._logs_dir = url, security, logs_dir
+        self._url, self._security, self._logs_dir, self._port = url, security, logs_dir, port
         self._membership: Membership | None = None
         self._server: WorkerServer | None = None
 
@@ -41,7 +41,7 @@ class HostWorker:
         """Until it is cancelled. `announce` is called whenever it has joined. Raises CannotStart."""
         server = WorkerServer(self.name, tilewright.__version__, self.slot, self._logs_dir)
         protocol = self._url.partition("://")[0]
-        address = await server.open(await self._own_address(), protocol, self._security)
+        address = await server.open(await self._own_address(), self._port, protocol, self._security)
         self._membership = Membership(self._url, self._security, self.name, address)
         self._server = server
         await self._membership.stay(announce)

@@ -20,10 +20,10 @@ ENDED = 0
 """In place of a signal: the worker ended by itself."""
 
 
-def run(engine_url: str, is_insecure: bool = False) -> int:
+def run(engine_url: str, is_insecure: bool = False, port: int = 0) -> int:
     """Work until a signal, and give its exit code; the certificates for `tls://` are set up as Dask has them.
 
-    Raises CannotStart.
+    It listens on `port` alone; 0 is a free one. Raises CannotStart.
     """
     quieten_dask()
     refuse_unpickling()
@@ -35,7 +35,7 @@ def run(engine_url: str, is_insecure: bool = False) -> int:
         on_signal(each, lambda number, _: _hear(signals, number))
     logs_dir = logs_directory()
     slot = Slot(os.environ.get("TILEWRIGHT_ATTEMPT_MODULE") or "tilewright_worker", logs_dir)
-    worker = HostWorker(engine_url, security, slot, logs_dir)
+    worker = HostWorker(engine_url, security, slot, logs_dir, port)
     announcement = f"{worker.name} works for {engine_url}"
     thread = WorkerThread(worker, lambda: print(announcement, flush=True), lambda: signals.put(ENDED))
     number = signals.get()

@@ -86,6 +86,7 @@ class Membership:
             await worker
         except (OSError, TimeoutError, RuntimeError, ValueError):
             return False
+        worker.close_doors()
         return True
 
     async def _tell_address(self, _: "Entry") -> str:
@@ -98,6 +99,12 @@ class Entry(Worker):  # type: ignore[misc]
     async def plugin_add(self, *_: Any, **__: Any) -> dict[str, str]:
         """Every scheduler hands some out, which are code."""
         return {"status": "OK"}
+
+    def close_doors(self) -> None:
+        """Its scheduler hears it over the connection that it has opened itself; nobody needs to reach it."""
+        for listener in self.listeners:
+            listener.stop()
+        self.http_server.stop()
 
 
 class Waiting:

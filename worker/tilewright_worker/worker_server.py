@@ -12,6 +12,7 @@ from distributed.security import Security
 
 from tilewright.contract.attempts import LaunchOrder
 from tilewright.contract.workers import AttemptIdentity, WorkerReport
+from tilewright.errors import CannotStart
 from tilewright_kernels.isa.host import this_host
 from tilewright_worker.host_probe import probe_host
 from tilewright_worker.scratch import scratch_directory
@@ -36,8 +37,8 @@ class WorkerServer:
         self._server: Server | None = None
         slot.on_change = self._announce
 
-    async def open(self, host: str, protocol: str, security: Security) -> str:
-        """Its address."""
+    async def open(self, host: str, port: int, protocol: str, security: Security) -> str:
+        """Its address. Raises CannotStart when somebody else listens there."""
         with scratch_directory() as scratch:
             server = Server({}, local_directory=scratch, needs_workdir=False, deserialize=False)
         # Nothing of what a Dask server answers by itself.
@@ -47,7 +48,11 @@ class WorkerServer:
             "tilewright_kill": self._kill,
             "tilewright_probe": self._probe,
         }
-        await server.listen(f"{protocol}://{host}:0", **security.get_listen_args("worker"))
+        try:
+            await server.listen(f"{protocol}://{host}:{port}", **security.get_listen_args("worker"))
+        except OSError as error:
+            reason = error.strerror or error
+            raise CannotStart(f"a worker cannot listen on {host}:{port}: {reason}; --port names another") from error
         await server
         self._server = server
         address: str = server.address
