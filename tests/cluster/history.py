@@ -5,6 +5,7 @@ Each check gives sentences about what must not be; an empty list is a good histo
 `assigned`, `record`, `published`, `outcome`, `measured`).
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -120,20 +121,22 @@ class History:
         return faults
 
     def divided_authority(self) -> list[str]:
-        """Once a workload is somebody's, what another asks later in its name is refused.
+        """Once a workload is somebody's, what another asks later in its name is refused, until it is his again.
 
         Assignments are known from when they were answered, writes from when they were asked for: in between both
-        orders are right.
+        orders are right. An attempt may have it again from one that began later, and was killed.
         """
         writes = [seen for seen in self.seen if seen.kind in ("published", "outcome")]
         assigned: dict[tuple[int, str], list[Observation]] = defaultdict(list)
         for seen in self._of("assigned"):
             assigned[seen.job, seen.workload].append(seen)
         return [
-            f"{_who(write)} was heard on {write.workload[:8]} {write.asked - newer.at:.1f} s after {_who(newer)} had it"
+            f"{_who(write)} was heard on {write.workload[:8]} {write.asked - other.at:.1f} s after {_who(other)} had it"
             for write in writes
-            for newer in assigned[write.job, write.workload]
-            if newer.attempt > write.attempt and newer.at < write.asked
+            for other in assigned[write.job, write.workload]
+            if other.attempt != write.attempt
+            and other.at < write.asked
+            and other.asked > _last_had(write, assigned[write.job, write.workload])
         ]
 
     def twins(self) -> list[str]:
@@ -191,6 +194,12 @@ class History:
 
     def _of(self, kind: str) -> Iterable[Observation]:
         return (seen for seen in self.seen if seen.kind == kind)
+
+
+def _last_had(write: Observation, assigned: Sequence[Observation]) -> float:
+    """When the writer was told for the last time that the workload is his."""
+    own = [each.at for each in assigned if each.attempt == write.attempt and each.at <= write.asked]
+    return max(own, default=-math.inf)
 
 
 def _who(seen: Observation) -> str:

@@ -98,6 +98,15 @@ def test_an_older_attempt_may_be_heard_until_the_newer_one_has_its_answer() -> N
     assert History(sorted([*GOOD, late], key=lambda each: each.at), END).divided_authority() == []
 
 
+def test_an_older_attempt_may_have_it_again_from_a_newer_one_that_was_killed() -> None:
+    again = [
+        seen(6.3, "assigned", attempt=1, workload=WORKLOAD, asked=6.2),
+        seen(6.5, "published", attempt=1, workload=WORKLOAD, schedule=7, asked=6.4),
+    ]
+    good = [each for each in GOOD if each.kind != "outcome"]
+    assert History(sorted([*good, *again], key=lambda each: each.at), END).divided_authority() == []
+
+
 def test_a_cancel_may_take_as_long_as_nobody_was_there() -> None:
     away = [seen(0, "cancel"), seen(5, "outage", began=1), seen(8, "state", state="finished", reason=None)]
     assert History(away, END).cancel_seconds() == {1: 4}

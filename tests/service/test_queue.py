@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import insert, text, update
 
 from tilewright.attempt_client import AttemptClient
 from tilewright.contract.attempts import Finished, WorkloadOutcome
@@ -14,8 +14,8 @@ from tilewright.contract.workers import Worker, WorkerState
 from tilewright_service.store import assignment
 from tilewright_service.store.assignment import TURN_SECONDS
 from tilewright_service.store.instant import now
-from tilewright_service.store.lanes import NEXT_HEAD, WorkerFacts, lanes
-from tilewright_service.store.tables import LANE, AttemptRow
+from tilewright_service.store.lanes import FEW, FIRST_HEADS, WorkerFacts, lanes
+from tilewright_service.store.tables import LANE, AttemptRow, JobRow
 from tilewright_service.store.waiting import Capacity
 
 from .in_thread import WORKER, ServiceInThread, key_of
@@ -166,6 +166,17 @@ def test_a_claim_takes_as_many_statements_however_many_jobs_wait(
     assert len(statements) < 25
 
 
+@pytest.mark.parametrize("people", [1, 12])
+def test_a_submission_takes_as_many_statements_however_many_people_wait(
+    service: ServiceInThread, people: int, statements: list[str]
+) -> None:
+    for number in range(people):
+        ask(service, number + 1, user=f"user-{number}")
+    statements.clear()
+    ask(service, 99)
+    assert len(statements) < 20
+
+
 def test_what_another_job_is_at_comes_last(service: ServiceInThread) -> None:
     ask(service, 9)
     service.begin_attempt(START, named("a"))
@@ -192,13 +203,26 @@ def test_every_line_is_found_once_and_with_the_first_of_it(service: ServiceInThr
     assert [(*each.place, each.first_job) for each in found] == [(*place, first[place]) for place in sorted(first)]
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_many_lines_are_found_all_at_once(service: ServiceInThread, more: int, statements: list[str]) -> None:
+    row = {"request_sha256": "", "version": "0", "state": "queued", "target": "auto", "threads": 1, "host_class": ""}
+    rows = [
+        {**row, "trials": 1, "priority": number, "submitter": "ann", "wants_worker": True, "created_at": now()}
+        for number in range(FEW + more)
+    ]
+    with service.database.writing() as session:
+        session.execute(insert(JobRow), rows)
+        statements.clear()
+        assert [lane.priority for lane in lanes(session)] == list(range(FEW + more))
+        assert len(statements) == 1 + more
+
+
 def test_to_find_who_is_next_costs_the_same_however_many_wait(service: ServiceInThread) -> None:
     """By the plan of SQLite: one step in the index, with all that is known of the line before."""
     if not service.database.is_sqlite:
         return
-    after = dict(zip(LANE, (0, "ann", 1, "auto", ""), strict=True))
     with service.database.reading() as session:
-        question = NEXT_HEAD.params(after).compile(session.connection(), compile_kwargs={"literal_binds": True})
+        question = FIRST_HEADS.compile(session.connection(), compile_kwargs={"literal_binds": True})
         plan = " ".join(str(row) for row in session.execute(text(f"EXPLAIN QUERY PLAN {question}")))
     for shared in range(len(LANE)):
         steps = [*(f"{name}=?" for name in LANE[:shared]), f"{LANE[shared]}>?"]

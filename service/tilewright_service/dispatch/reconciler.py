@@ -27,6 +27,7 @@ from tilewright_service.store.queue import Claim, claim_next
 from tilewright_service.store.waiting import Capacity, facts_of
 
 PERIOD_SECONDS = 1.0
+BREATH_SECONDS = 0.02
 STRAY_SECONDS = 5.0
 """How long an attempt may take to exit after its result."""
 
@@ -124,6 +125,8 @@ class Reconciler:
                 self._wake.wait(PERIOD_SECONDS)
             self._wake.wait(PERIOD_SECONDS)
             self._wake.clear()
+            # Of a hundred that wake it in a second, the first of a few wakes it for them all.
+            time.sleep(BREATH_SECONDS)
 
     def _settle_all(self, attempts: list[OpenAttempt], view: EngineView) -> list[OpenAttempt]:
         """End those that have ended or are to be ended; the others are left."""

@@ -23,11 +23,12 @@ ORDER BY events.id LIMIT :limit
 """
 SQLITE_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each(:known) AS known")))
 SERVER_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each_text(CAST(:known AS JSON)) AS known")))
+ADDED = insert(EventRow.metadata.tables[EventRow.__tablename__])
 
 
 def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
     """Add an event to the story of a job."""
-    session.add(EventRow(**_values(job_id, event, data)))
+    session.execute(ADDED, _values(job_id, event, data))
 
 
 def tell_workloads(
@@ -36,7 +37,7 @@ def tell_workloads(
     """One event for each of these workloads of the job, with all that is known of it."""
     known = job_workloads(session, job_id, workload_ids)
     progress = [WorkloadProgress(**each.model_dump(exclude={"workload"})) for each in known]
-    session.execute(insert(EventRow), [_values(job_id, event, each) for each in progress])
+    session.execute(ADDED, [_values(job_id, event, each) for each in progress])
 
 
 def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:

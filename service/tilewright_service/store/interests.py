@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from tilewright.errors import NotYours
@@ -16,8 +16,8 @@ NOBODY = ""
 
 def add_interest(session: Session, job: JobRow, caller: str) -> None:
     row = {"job_id": job.id, "caller": caller, "created_at": now()}
-    statement = insert(session, InterestRow).values(row)
-    session.execute(statement.on_conflict_do_update(index_elements=["job_id", "caller"], set_={"withdrawn_at": None}))
+    wants_again = {"index_elements": ["job_id", "caller"], "set_": {"withdrawn_at": None}}
+    session.execute(insert(session, InterestRow.__table__).on_conflict_do_update(**wants_again), row)
 
 
 def withdraw(session: Session, job: JobRow, caller: str, everybody: bool) -> bool:
@@ -37,9 +37,17 @@ def withdraw(session: Session, job: JobRow, caller: str, everybody: bool) -> boo
 def owners(session: Session, job_ids: Sequence[int]) -> dict[int, list[str]]:
     """By job, the first one first; without those who did not say who they are, or have withdrawn."""
     found: dict[int, list[str]] = {}
-    question = select(InterestRow.job_id, InterestRow.caller).where(
-        InterestRow.job_id.in_(job_ids), InterestRow.caller != NOBODY, InterestRow.withdrawn_at.is_(None)
-    )
-    for job_id, caller in session.execute(question.order_by(InterestRow.created_at, InterestRow.caller)):
+    for job_id, caller in session.execute(OWNERS, {"job_ids": job_ids}):
         found.setdefault(job_id, []).append(caller)
     return found
+
+
+OWNERS = (
+    select(InterestRow.job_id, InterestRow.caller)
+    .where(
+        InterestRow.job_id.in_(bindparam("job_ids", expanding=True)),
+        InterestRow.caller != NOBODY,
+        InterestRow.withdrawn_at.is_(None),
+    )
+    .order_by(InterestRow.created_at, InterestRow.caller)
+)

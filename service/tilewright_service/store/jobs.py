@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import BindParameter, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import Job, JobState, JobSummary, JobWorkload, WorkloadState
@@ -17,7 +17,7 @@ from tilewright_service.store.workloads import gmacs, parse_workload
 
 def get_job(session: Session, job_id: int, capacity: Capacity | None) -> Job:
     (summary,) = _as_summaries(session, [job_row(session, job_id)], capacity)
-    workloads = [_as_job_workload(*row) for row in session.execute(_select_workloads(job_id))]
+    workloads = [_as_job_workload(*row) for row in session.execute(WORKLOADS, {"job_id": job_id})]
     return Job(**dict(summary), workloads=workloads)
 
 
@@ -48,8 +48,8 @@ def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
 
 def job_workloads(session: Session, job_id: int, workload_ids: Sequence[str]) -> list[JobWorkload]:
     """Some of a job, in its order."""
-    question = _select_workloads(job_id).where(JobWorkloadRow.workload_id.in_(workload_ids))
-    return [_as_job_workload(*row) for row in session.execute(question)]
+    which = {"job_id": job_id, "workload_ids": workload_ids}
+    return [_as_job_workload(*row) for row in session.execute(SOME_WORKLOADS, which)]
 
 
 def job_workload_row(session: Session, job_id: int, workload_id: str) -> JobWorkloadRow:
@@ -97,19 +97,16 @@ def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity |
 
 
 def _open_attempts(session: Session, job_ids: Sequence[int]) -> dict[int, int]:
-    question = select(AttemptRow.job_id, func.count()).where(AttemptRow.is_open, AttemptRow.job_id.in_(job_ids))
-    return dict(session.execute(question.group_by(AttemptRow.job_id)).all())
+    return dict(session.execute(OPEN_ATTEMPTS, {"job_ids": job_ids}).all())
 
 
 def _first_workloads(session: Session, job_ids: Sequence[int]) -> dict[int, str]:
     """Their names, by job."""
-    row = JobWorkloadRow
-    question = select(row.job_id, WorkloadRow.document).join(WorkloadRow, WorkloadRow.id == row.workload_id)
-    rows = session.execute(question.where(row.job_id.in_(job_ids), row.position == 0))
+    rows = session.execute(FIRST_WORKLOADS, {"job_ids": job_ids})
     return {job_id: parse_workload(document).name for job_id, document in rows}
 
 
-def _select_workloads(job_id: int) -> Select[Any, Any, Any, Any, Any]:
+def _workloads() -> Select[Any, Any, Any, Any, Any]:
     return (
         select(
             JobWorkloadRow,
@@ -120,9 +117,24 @@ def _select_workloads(job_id: int) -> Select[Any, Any, Any, Any, Any]:
         )
         .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
         .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
-        .where(JobWorkloadRow.job_id == job_id)
+        .where(JobWorkloadRow.job_id == bindparam("job_id"))
         .order_by(JobWorkloadRow.position)
     )
+
+
+JOBS: BindParameter[int] = bindparam("job_ids", expanding=True)
+WORKLOADS = _workloads()
+SOME_WORKLOADS = WORKLOADS.where(JobWorkloadRow.workload_id.in_(bindparam("workload_ids", expanding=True)))
+OPEN_ATTEMPTS = (
+    select(AttemptRow.job_id, func.count())
+    .where(AttemptRow.is_open, AttemptRow.job_id.in_(JOBS))
+    .group_by(AttemptRow.job_id)
+)
+FIRST_WORKLOADS = (
+    select(JobWorkloadRow.job_id, WorkloadRow.document)
+    .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
+    .where(JobWorkloadRow.job_id.in_(JOBS), JobWorkloadRow.position == 0)
+)
 
 
 def _as_job_workload(

@@ -3,15 +3,14 @@
 Whatever became of that job: where the search of a workload ended by itself, it had its budget.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from tilewright.contract.events import WorkloadDoneEvent
 from tilewright.contract.jobs import WorkloadState
-from tilewright_service.store.demand import is_queued
 from tilewright_service.store.endings import settle_job
 from tilewright_service.store.events import tell_workloads
 from tilewright_service.store.tables import JobRow, JobWorkloadRow, ScheduleRow
@@ -30,8 +29,7 @@ class Known(NamedTuple):
 
 def settle_known(session: Session, job: JobRow) -> None:
     """What is known of the workloads that wait is done, and a job of which nothing is left ends. A few questions."""
-    waiting = session.scalars(select(JobWorkloadRow.workload_id).where(is_queued(job.id))).all()
-    known = _find_known(session, job, waiting)
+    known = _find_known(session, job)
     if known:
         session.execute(update(JobWorkloadRow), [_done(job, workload_id, known[workload_id]) for workload_id in known])
         session.expire_all()
@@ -39,10 +37,10 @@ def settle_known(session: Session, job: JobRow) -> None:
         settle_job(session, job)
 
 
-def covers_seconds(asked: float | None) -> ColumnElement[bool]:
-    """Whether a job was given at least so long for each workload; None is without a limit."""
+def covers_seconds(has_limit: bool) -> ColumnElement[bool]:
+    """Whether a job had no limit for each workload or, where `has_limit`, one of at least the parameter `seconds`."""
     unlimited = JobRow.seconds.is_(None)
-    return unlimited if asked is None else or_(unlimited, JobRow.seconds >= asked)
+    return or_(unlimited, JobRow.seconds >= bindparam("seconds")) if has_limit else unlimited
 
 
 def _done(job: JobRow, workload_id: str, known: Known) -> dict[str, object]:
@@ -56,45 +54,58 @@ def _done(job: JobRow, workload_id: str, known: Known) -> dict[str, object]:
     }
 
 
-def _find_known(session: Session, job: JobRow, workload_ids: Sequence[str]) -> dict[str, Known]:
-    """The fastest current schedule of each workload for which a job has done what this one asks for."""
-    current = aliased(ScheduleRow)
-    tuned_by = (
+def _find_known(session: Session, job: JobRow) -> dict[str, Known]:
+    """Of each workload that waits: the fastest current schedule for which a job has done what this one asks for."""
+    statement = _known(job.target != "auto", bool(job.host_class), job.seconds is not None)
+    asked = {
+        "job": job.id,
+        "threads": job.threads,
+        "target": job.target,
+        "host_class": job.host_class,
+        "trials": job.trials,
+        "version": job.version,
+        "seconds": job.seconds,
+    }
+    found = session.execute(statement, asked)
+    return {workload_id: Known(job_id, id) for workload_id, id, job_id in found if job_id is not None}
+
+
+@cache
+def _known(is_for_target: bool, is_for_class: bool, has_limit: bool) -> Select[Any]:
+    """The slowest schedule first, so that the fastest has the last word."""
+    waiting, current, tuned_by = aliased(JobWorkloadRow), aliased(ScheduleRow), aliased(ScheduleRow)
+    seconds = or_(covers_seconds(has_limit), JobWorkloadRow.stop_reason.in_(NOT_FOR_SECONDS))
+    job = (
         select(JobWorkloadRow.job_id)
         .join(JobRow, JobRow.id == JobWorkloadRow.job_id)
-        .join(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
+        .join(tuned_by, tuned_by.id == JobWorkloadRow.schedule_id)
         .where(
             JobWorkloadRow.workload_id == current.workload_id,
             JobWorkloadRow.schedule_id.is_not(None),
             JobWorkloadRow.seconds.is_not(None),
-            ScheduleRow.isa == current.isa,
-            ScheduleRow.host_class == current.host_class,
-            _covers(job),
+            tuned_by.isa == current.isa,
+            tuned_by.host_class == current.host_class,
+            JobRow.threads == bindparam("threads"),
+            JobRow.target.in_(["auto", bindparam("target")]),
+            JobRow.trials >= bindparam("trials"),
+            JobRow.version == bindparam("version"),
+            seconds,
         )
         .order_by(JobWorkloadRow.job_id.desc())
         .limit(1)
+        .correlate(current)
         .scalar_subquery()
     )
-    question = select(current.workload_id, current.id, tuned_by).where(
-        current.workload_id.in_(workload_ids),
-        current.threads == job.threads,
-        current.is_current,
-        true() if job.target == "auto" else current.isa == job.target,
-        true() if not job.host_class else current.host_class == job.host_class,
-    )
-    # The slowest first, so that the fastest has the last word.
-    found = session.execute(question.order_by(current.latency_us.desc()))
-    return {workload_id: Known(job_id, id) for workload_id, id, job_id in found if job_id is not None}
-
-
-def _covers(asked: JobRow) -> ColumnElement[bool]:
-    """Whether a job whose row and workload a question holds had target, budget and version of this one."""
-    seconds = or_(covers_seconds(asked.seconds), JobWorkloadRow.stop_reason.in_(NOT_FOR_SECONDS))
-    targets = {"auto", asked.target}
-    return and_(
-        JobRow.threads == asked.threads,
-        JobRow.target.in_(targets),
-        JobRow.trials >= asked.trials,
-        JobRow.version == asked.version,
-        seconds,
+    return (
+        select(current.workload_id, current.id, job)
+        .join(waiting, waiting.workload_id == current.workload_id)
+        .where(
+            waiting.job_id == bindparam("job"),
+            waiting.state == WorkloadState.QUEUED,
+            current.threads == bindparam("threads"),
+            current.is_current,
+            current.isa == bindparam("target") if is_for_target else true(),
+            current.host_class == bindparam("host_class") if is_for_class else true(),
+        )
+        .order_by(current.latency_us.desc())
     )

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select
+from sqlalchemy.orm import Session, aliased
 
 from tilewright.contract.target import Isa
 from tilewright_service.store.tables import LANE, AttemptRow, JobRow, TurnRow
 
-FEW = 64
-"""Lines that are looked up one by one."""
+FEW = 256
+"""Lines that are found one by one."""
 
 ANY_HOST_CLASS = ""
 
@@ -47,6 +47,11 @@ class Lane(NamedTuple):
         """What its jobs have in common."""
         return self.priority, self.submitter, self.threads, self.target, self.host_class
 
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """For `WAITS_IN_LANE`."""
+        return dict(zip(LANE, self.place, strict=True))
+
     def other_hosts(self, team: Sequence[WorkerFacts], hostname: str) -> set[str]:
         """Of all that work: those that could take its jobs instead of this one."""
         return {worker.hostname for worker in team if self.fits(worker)} - {hostname}
@@ -64,24 +69,13 @@ def lanes(session: Session) -> list[Lane]:
 
     From one to the next by a step in the index; where there are many lines, all at once instead.
     """
-    found: list[Lane] = []
-    row = session.execute(FIRST_HEAD).first()
-    while row is not None and len(found) < FEW:
-        found.append(Lane(*row))
-        row = session.execute(NEXT_HEAD, dict(zip(LANE, found[-1].place, strict=True))).first()
-    return found if row is None else [Lane(*each) for each in session.execute(ALL_HEADS)]
+    heads = session.execute(FIRST_HEADS).all()
+    return [Lane(*each) for each in (heads if len(heads) <= FEW else session.execute(ALL_HEADS))]
 
 
 def lane_of(job: JobRow) -> Lane:
     """The line that a job waits in, as if it were the first of it."""
     return Lane(job.priority, job.submitter, job.threads, job.target, job.host_class, job.id)
-
-
-def waits_in(lane: Lane) -> ColumnElement[bool]:
-    """Whether a job waits in this line."""
-    return and_(
-        JobRow.wants_worker, *(column == value for column, value in zip(_lane_columns(), lane.place, strict=True))
-    )
 
 
 @dataclass(frozen=True)
@@ -94,10 +88,8 @@ class Order:
 
     @classmethod
     def of(cls, session: Session) -> "Order":
-        running = select(JobRow.submitter, func.count()).join(AttemptRow, AttemptRow.job_id == JobRow.id)
-        workers = session.execute(running.where(AttemptRow.is_open).group_by(JobRow.submitter))
-        turns = session.execute(select(TurnRow.submitter, TurnRow.taken_at))
-        return cls(Counter(dict(workers.all())), dict(turns.all()))
+        workers, turns = session.execute(WORKERS_OF).all(), session.execute(TURNS).all()
+        return cls(Counter(dict(workers)), dict(turns))
 
     def sort(self, waiting: Iterable[Lane]) -> list[Lane]:
         return sorted(waiting, key=self._rank)
@@ -111,24 +103,29 @@ def _lane_columns() -> list[Any]:
     return [getattr(JobRow, name) for name in LANE]
 
 
-def _head(*conditions: ColumnElement[bool]) -> Select[Any]:
-    columns = _lane_columns()
-    question = select(*columns, JobRow.id).where(JobRow.wants_worker, *conditions)
-    return question.order_by(*columns, JobRow.id).limit(1)
+def _first_heads() -> Select[Any]:
+    """The head of the first line, that of the next, and so on, of one line more than are few."""
+    first = select(JobRow.id).where(JobRow.wants_worker).order_by(*_lane_columns(), JobRow.id).limit(1)
+    heads = select(first.scalar_subquery().label("id"), literal(1).label("number")).cte("heads", recursive=True)
+    head = aliased(JobRow)
+    following = select(_next_head(head), heads.c.number + 1).join(head, head.id == heads.c.id)
+    heads = heads.union_all(following.where(heads.c.number <= FEW))
+    return select(*_lane_columns(), JobRow.id).join(heads, heads.c.id == JobRow.id).order_by(heads.c.number)
 
 
-def _next_head() -> Select[Any]:
+def _next_head(head: type[JobRow]) -> ColumnElement[int]:
     """The head of the line that comes after one: the first of those that share with it as much as can be.
 
     A comparison of tuples would say the same, but SQLite reads through a whole line for it.
     """
     columns = _lane_columns()
     heads = []
-    for shared in range(len(columns)):
-        same = [column == bindparam(column.key) for column in columns[:shared]]
-        heads.append(select(_head(*same, columns[shared] > bindparam(columns[shared].key)).subquery()))
-    found = union_all(*heads).subquery()
-    return select(*found.c).order_by(*found.c).limit(1)
+    for shared in reversed(range(len(columns))):
+        same = [column == getattr(head, column.key) for column in columns[:shared]]
+        is_after = columns[shared] > getattr(head, columns[shared].key)
+        question = select(JobRow.id).where(JobRow.wants_worker, *same, is_after)
+        heads.append(question.order_by(*columns[shared:], JobRow.id).limit(1).correlate(head).scalar_subquery())
+    return func.coalesce(*heads)
 
 
 def _all_heads() -> Select[Any]:
@@ -136,4 +133,13 @@ def _all_heads() -> Select[Any]:
     return select(*columns, func.min(JobRow.id)).where(JobRow.wants_worker).group_by(*columns).order_by(*columns)
 
 
-FIRST_HEAD, NEXT_HEAD, ALL_HEADS = _head(), _next_head(), _all_heads()
+FIRST_HEADS, ALL_HEADS = _first_heads(), _all_heads()
+WAITS_IN_LANE = and_(JobRow.wants_worker, *(column == bindparam(column.key) for column in _lane_columns()))
+"""Whether a job waits in the line of the parameters."""
+WORKERS_OF = (
+    select(JobRow.submitter, func.count())
+    .join(AttemptRow, AttemptRow.job_id == JobRow.id)
+    .where(AttemptRow.is_open)
+    .group_by(JobRow.submitter)
+)
+TURNS = select(TurnRow.submitter, TurnRow.taken_at)

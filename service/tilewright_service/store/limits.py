@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
@@ -23,11 +23,11 @@ class QueueLimits(NamedTuple):
         No more is counted than there may be, and only in indices. Two that are made at once on a server may both be
         the last one.
         """
-        if _count(session, JobRow.state == JobState.QUEUED, self.most) >= self.most:
+        most = {"most": self.most, "most_of_one": self.most_of_one, "submitter": submitter}
+        queued, mine = session.execute(QUEUED, most).one()
+        if queued >= self.most:
             raise TooManyRequests(f"{self.most} jobs wait already; come back when some are done").after(RETRY_SECONDS)
-        # Spelled as the index by lanes is, which has all that want a worker, and who submitted them.
-        mine = JobRow.wants_worker & (JobRow.submitter == submitter)
-        if _count(session, mine, self.most_of_one) >= self.most_of_one:
+        if mine >= self.most_of_one:
             who = f"{submitter} has" if submitter else "callers without a name have"
             raise TooManyRequests(f"{who} {self.most_of_one} jobs that wait; come back when some are done").after(
                 RETRY_SECONDS
@@ -37,6 +37,13 @@ class QueueLimits(NamedTuple):
 NO_LIMITS = QueueLimits(2**31, 2**31)
 
 
-def _count(session: Session, condition: ColumnElement[bool], most: int) -> int:
-    some = select(JobRow.id).where(condition).limit(most).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+def _counted(condition: ColumnElement[bool], most: str) -> ScalarSelect[int]:
+    some = select(JobRow.id).where(condition).limit(bindparam(most)).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+# The second is spelled as the index by lanes is, which has all that want a worker, and who submitted them.
+QUEUED = select(
+    _counted(JobRow.state == JobState.QUEUED, "most"),
+    _counted(JobRow.wants_worker & (JobRow.submitter == bindparam("submitter")), "most_of_one"),
+)

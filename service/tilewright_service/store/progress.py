@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Float, and_, case, cast, func, select
+from sqlalchemy import ColumnElement, Float, Select, and_, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState, Progress, WorkloadState
@@ -30,26 +30,7 @@ class Tally(NamedTuple):
 
 
 def tally_workloads(session: Session, job_ids: Sequence[int]) -> dict[int, Tally]:
-    row, trials = JobWorkloadRow, JobWorkloadRow.trials
-    is_open = row.state.in_([WorkloadState.QUEUED, WorkloadState.RUNNING])
-    is_done = row.state == WorkloadState.DONE
-    question = (
-        select(
-            row.job_id,
-            func.count(),
-            _sum(is_done, 1),
-            _sum(row.state == WorkloadState.FAILED, 1),
-            func.sum(trials),
-            _sum(and_(is_open, JobRow.trials > trials), JobRow.trials - trials),
-            _sum(and_(is_done, trials > 0), 1),
-            _sum(is_open, case((trials < JobRow.trials, cast(trials, Float) / JobRow.trials), else_=1.0)),
-            _sum(is_open, trials),
-        )
-        .join(JobRow, JobRow.id == row.job_id)
-        .where(row.job_id.in_(job_ids))
-        .group_by(row.job_id)
-    )
-    found = {job_id: Tally(*counts) for job_id, *counts in session.execute(question)}
+    found = {job_id: Tally(*counts) for job_id, *counts in session.execute(TALLIES, {"job_ids": job_ids})}
     return {job_id: found.get(job_id, Tally()) for job_id in job_ids}
 
 
@@ -82,3 +63,28 @@ def _seconds_left(job: JobRow, tally: Tally) -> float | None:
 
 def _sum(condition: ColumnElement[bool], value: object) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, value), else_=0)), 0)
+
+
+def _tallies() -> Select[int, int, int, int, int, int, int, int, int]:
+    row, trials = JobWorkloadRow, JobWorkloadRow.trials
+    is_open = row.state.in_([WorkloadState.QUEUED, WorkloadState.RUNNING])
+    is_done = row.state == WorkloadState.DONE
+    return (
+        select(
+            row.job_id,
+            func.count(),
+            _sum(is_done, 1),
+            _sum(row.state == WorkloadState.FAILED, 1),
+            func.sum(trials),
+            _sum(and_(is_open, JobRow.trials > trials), JobRow.trials - trials),
+            _sum(and_(is_done, trials > 0), 1),
+            _sum(is_open, case((trials < JobRow.trials, cast(trials, Float) / JobRow.trials), else_=1.0)),
+            _sum(is_open, trials),
+        )
+        .join(JobRow, JobRow.id == row.job_id)
+        .where(row.job_id.in_(bindparam("job_ids", expanding=True)))
+        .group_by(row.job_id)
+    )
+
+
+TALLIES = _tallies()

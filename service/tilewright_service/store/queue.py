@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState
@@ -12,7 +12,7 @@ from tilewright_service.store.authority import new_token, token_digest
 from tilewright_service.store.demand import has_just_failed_on, is_queued, note_demand
 from tilewright_service.store.instant import now
 from tilewright_service.store.known import settle_known
-from tilewright_service.store.lanes import Lane, Order, WorkerFacts, lane_of, lanes, waits_in
+from tilewright_service.store.lanes import WAITS_IN_LANE, Lane, Order, WorkerFacts, lane_of, lanes
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow, TurnRow
 from tilewright_service.store.upsert import insert
 
@@ -46,17 +46,20 @@ def claim_next(session: Session, free: Sequence[WorkerFacts], team: Sequence[Wor
     return None
 
 
+FOLLOWING = (
+    select(JobRow)
+    .where(WAITS_IN_LANE, JobRow.id > bindparam("last_id"))
+    .order_by(JobRow.id)
+    .limit(1)
+    .with_for_update(skip_locked=True, key_share=True)
+)
+
+
 def _jobs_of(session: Session, lane: Lane) -> Iterator[JobRow]:
     """The jobs of a line, the oldest first, each locked; one that somebody else holds is passed over for now."""
     last_id = 0
     while True:
-        job = session.scalar(
-            select(JobRow)
-            .where(waits_in(lane), JobRow.id > last_id)
-            .order_by(JobRow.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, key_share=True)
-        )
+        job = session.scalar(FOLLOWING, {**lane.parameters, "last_id": last_id})
         if job is None:
             return
         last_id = job.id
@@ -104,5 +107,6 @@ def _claim(session: Session, job: JobRow, worker: WorkerFacts) -> Claim:
 
 def _take_turn(session: Session, submitter: str) -> None:
     latest = session.scalar(select(func.max(TurnRow.taken_at))) or 0
-    turn = insert(session, TurnRow).values(submitter=submitter, taken_at=latest + 1)
-    session.execute(turn.on_conflict_do_update(index_elements=["submitter"], set_={"taken_at": turn.excluded.taken_at}))
+    turn = insert(session, TurnRow.__table__)
+    turn = turn.on_conflict_do_update(index_elements=["submitter"], set_={"taken_at": turn.excluded.taken_at})
+    session.execute(turn, {"submitter": submitter, "taken_at": latest + 1})

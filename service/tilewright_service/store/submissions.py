@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections import Counter
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, case, exists, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, case, exists, or_, select
 from sqlalchemy.orm import Session
 
 from tilewright import __version__
@@ -26,8 +27,12 @@ from tilewright_service.store.workloads import keep_workloads
 
 
 class Submission(NamedTuple):
-    job_id: int
+    job: JobRow
     adds_work: bool
+
+    @property
+    def job_id(self) -> int:
+        return self.job.id
 
 
 def submit(
@@ -52,15 +57,14 @@ def submit(
     known = session.get_one(IdempotencyKeyRow, idempotency_key)
     if known.request_sha256 != digest:
         raise IdempotencyConflict(f"the Idempotency-Key {idempotency_key!r} came with another request before")
-    assert known.job_id is not None
-    return Submission(known.job_id, adds_work=False)
+    return Submission(session.get_one(JobRow, known.job_id), adds_work=False)
 
 
 def _is_new(session: Session, key: str, digest: str) -> bool:
     """Takes the key first, so that of several at once one makes the job, and the others find it made."""
     row = {"key": key, "request_sha256": digest, "created_at": now()}
-    taken = insert(session, IdempotencyKeyRow).values(row).on_conflict_do_nothing().returning(IdempotencyKeyRow.key)
-    return session.scalar(taken) is not None
+    taken = insert(session, IdempotencyKeyRow).on_conflict_do_nothing().returning(IdempotencyKeyRow.key)
+    return session.scalar(taken, row) is not None
 
 
 def _find_or_create(session: Session, request: JobRequest, caller: str, limits: QueueLimits) -> Submission:
@@ -71,10 +75,10 @@ def _find_or_create(session: Session, request: JobRequest, caller: str, limits: 
         limits.check(session, caller)
     if job is None and (job := _create(session, request, digest, workloads, caller)) is not None:
         settle_known(session, job)
-        return Submission(job.id, adds_work=job.state == JobState.QUEUED)
+        return Submission(job, adds_work=job.state == JobState.QUEUED)
     job = job or _find_made_meanwhile(session, request, digest)
     _join(session, job, request, caller)
-    return Submission(job.id, adds_work=False)
+    return Submission(job, adds_work=False)
 
 
 def _join(session: Session, job: JobRow, request: JobRequest, caller: str) -> None:
@@ -101,14 +105,20 @@ def _open_digest(request: JobRequest, digest: str) -> str:
 
 def _find(session: Session, request: JobRequest, digest: str) -> JobRow | None:
     """Locked, so that it is as it was found until the caller is one of those who want it."""
+    asked = {"digest": digest, "trials": request.trials, "seconds": request.seconds}
+    return session.scalar(_equals(request.seconds is not None), asked)
+
+
+@cache
+def _equals(has_limit: bool) -> Select[JobRow]:
     is_open = JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]) & JobRow.cancel_requested_at.is_(None)
-    return session.scalar(
+    return (
         select(JobRow)
         .where(
-            JobRow.request_sha256 == digest,
+            JobRow.request_sha256 == bindparam("digest"),
             or_(is_open, _answers()),
-            JobRow.trials >= request.trials,
-            covers_seconds(request.seconds),
+            JobRow.trials >= bindparam("trials"),
+            covers_seconds(has_limit),
         )
         .order_by(case((JobRow.state == JobState.FINISHED, 1), else_=0), JobRow.id.desc())
         .limit(1)
@@ -152,8 +162,8 @@ def _create(
         "attempt": 0,
         "created_at": now(),
     }
-    statement = insert(session, JobRow).values(values).on_conflict_do_nothing().returning(JobRow)
-    job: JobRow | None = session.scalar(statement)
+    statement = insert(session, JobRow).on_conflict_do_nothing().returning(JobRow)
+    job: JobRow | None = session.scalar(statement, values)
     if job is None:
         return None
     keep_workloads(session, [workload for workload, _ in workloads])
@@ -167,7 +177,7 @@ def _create(
         }
         for position, (workload, occurrences) in enumerate(workloads)
     ]
-    session.execute(insert(session, JobWorkloadRow), rows)
+    session.execute(insert(session, JobWorkloadRow.__table__), rows)
     add_interest(session, job, caller)
     tell(session, job.id, QueuedEvent, QueuedData(workloads=len(workloads)))
     session.flush()

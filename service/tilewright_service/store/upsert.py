@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from sqlalchemy import FromClause
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tilewright_service.store.tables import Table
 
 
-def insert(session: Session, table: type[Table]) -> Any:
-    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+def insert(session: Session, table: type[Table] | FromClause) -> Any:
+    """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`.
+
+    Into a class it can return its rows; into the bare table it takes half the time.
+    """
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     return dialect.insert(table)

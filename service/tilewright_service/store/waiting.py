@@ -4,17 +4,19 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, String, bindparam, cast, func, select
+from sqlalchemy.orm import Session, aliased
 
 from tilewright.contract.jobs import JobState
 from tilewright.contract.workers import AttemptKey, Worker, WorkerState
 from tilewright.job_names import job_names
-from tilewright_service.store.lanes import Lane, WorkerFacts, lane_of, lanes, waits_in
-from tilewright_service.store.tables import AttemptRow, JobRow
+from tilewright_service.store.lanes import Lane, WorkerFacts, lane_of, lanes
+from tilewright_service.store.tables import LANE, AttemptRow, JobRow
 
 FRONT = 100
 """So many jobs of the queue are counted."""
+LOOKED_AT_ONCE = 16
+"""Lines, by one question."""
 
 WORKING = (WorkerState.IDLE, WorkerState.RUNNING, WorkerState.BUSY)
 
@@ -63,8 +65,9 @@ class Queue:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lanes = lanes(session)
-        self._fronts: dict[Lane, Sequence[int]] = {}
-        rows = session.execute(select(AttemptRow.job_id, AttemptRow.started_at).where(AttemptRow.is_open))
+        self._fronts: dict[int, Sequence[int]] = {}
+        """Of lines, by the first job."""
+        rows = session.execute(OPEN_ATTEMPTS)
         self.running: dict[int, bool] = {}
         """Jobs that have a worker, and whether an attempt of theirs has started."""
         for job_id, started_at in rows:
@@ -73,18 +76,31 @@ class Queue:
     def jobs_before(self, job: JobRow, workers: Sequence[WorkerFacts]) -> int:
         """Of a higher priority, or older: those that want a worker which this one could have, too."""
         before = 0
-        for lane in self._lanes:
-            if before < FRONT and _is_ahead(lane, job) and (not workers or any(map(lane.fits, workers))):
-                front = self._front_of(lane)
+        ahead = [each for each in self._lanes if _is_ahead(each, job) and (not workers or any(map(each.fits, workers)))]
+        while ahead and before < FRONT:
+            some, ahead = ahead[:LOOKED_AT_ONCE], ahead[LOOKED_AT_ONCE:]
+            for lane, front in zip(some, self._fronts_of(some), strict=True):
                 before += len(front) if lane.priority > job.priority else bisect_left(front, job.id)
         return min(before, FRONT)
 
-    def _front_of(self, lane: Lane) -> Sequence[int]:
-        """The first jobs of a line, asked for once, however many wait behind them."""
-        if lane not in self._fronts:
-            question = select(JobRow.id).where(waits_in(lane)).order_by(JobRow.id).limit(FRONT)
-            self._fronts[lane] = self._session.scalars(question).all()
-        return self._fronts[lane]
+    def _fronts_of(self, some: Sequence[Lane]) -> list[Sequence[int]]:
+        """The first jobs of each line, asked for once, however many wait behind them."""
+        new = [lane.first_job for lane in some if lane.first_job not in self._fronts]
+        for head, front in self._session.execute(FRONTS, {"heads": new}) if new else ():
+            self._fronts[head] = sorted(map(int, front.split(",")))
+        return [self._fronts[lane.first_job] for lane in some]
+
+
+def _fronts() -> Select[int, str]:
+    head = aliased(JobRow)
+    alike = (getattr(JobRow, name) == getattr(head, name) for name in LANE)
+    first = select(JobRow.id).where(JobRow.wants_worker, *alike).order_by(JobRow.id).limit(FRONT).correlate(head)
+    ids = select(func.aggregate_strings(cast(first.subquery().c.id, String), ",")).correlate(head).scalar_subquery()
+    return select(head.id, ids).where(head.id.in_(bindparam("heads", expanding=True)))
+
+
+FRONTS = _fronts()
+OPEN_ATTEMPTS = select(AttemptRow.job_id, AttemptRow.started_at).where(AttemptRow.is_open)
 
 
 def _is_ahead(lane: Lane, job: JobRow) -> bool:

@@ -14,7 +14,7 @@ def keep_workloads(session: Session, workloads: Iterable[Workload]) -> None:
     # In the same order everywhere, so that two who store the same do not wait for each other.
     ordered = sorted(workloads, key=lambda each: each.id)
     rows = [{"id": workload.id, "document": workload.canonical_json} for workload in ordered]
-    session.execute(insert(session, WorkloadRow).on_conflict_do_nothing(), rows)
+    session.execute(insert(session, WorkloadRow.__table__).on_conflict_do_nothing(), rows)
 
 
 @lru_cache(maxsize=2048)
