@@ -45,6 +45,26 @@ def test_whatever_ends_the_sending_is_heard_by_who_flushes_or_sends_next(error: 
     sender.close()
 
 
+@pytest.mark.parametrize(("seconds", "fewest", "most"), [(0.0, 5, 9), (0.05, 2, 3)])
+def test_a_service_that_takes_its_time_gets_fewer_batches(seconds: float, fewest: int, most: int) -> None:
+    """A record every 20 ms, for two seconds."""
+    sizes: list[int] = []
+
+    def take(batch: RecordBatch) -> None:
+        time.sleep(seconds)
+        sizes.append(len(batch.records))
+
+    sender = RecordSender(take)
+    for _ in range(100):
+        sender.send(RECORDS[0])
+        time.sleep(0.02)
+    sent = len(sizes)
+    sender.flush()
+    sender.close()
+    assert sum(sizes) == 100
+    assert fewest <= sent <= most
+
+
 def test_who_is_in_a_hurry_does_not_wait_for_a_service_that_is_away() -> None:
     back = Event()
     sender = RecordSender(lambda _: back.wait(30))

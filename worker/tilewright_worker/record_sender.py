@@ -10,6 +10,10 @@ from tilewright.contract.records import NewRecord
 
 BATCH = 64
 BATCH_SECONDS = 0.25
+LONGEST_SECONDS = 5.0
+SHARE = 0.05
+"""Of an attempt's time that a batch takes to be acknowledged: a service that has much to do gets fewer, larger ones."""
+
 LOOK_SECONDS = 0.2
 
 
@@ -21,6 +25,7 @@ class RecordSender:
         self._changed = threading.Condition()
         self._waiting: deque[NewRecord] = deque()
         self._is_sending = self._is_closed = self._hurries = False
+        self._gather_seconds = BATCH_SECONDS
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="record-sender", daemon=True)
         self._thread.start()
@@ -60,7 +65,9 @@ class RecordSender:
     def _run(self) -> None:
         try:
             while batch := self._next_batch():
+                began = time.monotonic()
                 self._send_batch(RecordBatch(records=batch))
+                self._gather_seconds = _gather_seconds(time.monotonic() - began)
                 with self._changed:
                     self._is_sending = False
                     self._changed.notify_all()
@@ -74,7 +81,7 @@ class RecordSender:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             self._changed.wait_for(
-                lambda: self._hurries or self._is_closed or len(self._waiting) >= BATCH, BATCH_SECONDS
+                lambda: self._hurries or self._is_closed or len(self._waiting) >= BATCH, self._gather_seconds
             )
             if self._is_closed:
                 return []
@@ -85,3 +92,7 @@ class RecordSender:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def _gather_seconds(sending_seconds: float) -> float:
+    return min(max(BATCH_SECONDS, sending_seconds / SHARE), LONGEST_SECONDS)
