@@ -26,8 +26,6 @@ from tilewright_service.store.jobs import job_row
 from tilewright_service.turns import Turns
 
 POLL_SECONDS = 0.2
-MOST_DELIVERIES = 1000
-"""In a second: where a job has many readers, they get several events at once."""
 HEARTBEAT_SECONDS = 10.0
 PAGE = 500
 REMEMBERED = 256
@@ -229,18 +227,15 @@ class EventHub:
             if self._is_stopping():
                 self._cut_all_off()
                 return
-            deliveries = 0
             try:
-                deliveries = await self._read_news()
+                await self._read_news()
             except (Unavailable, SQLAlchemyError) as error:  # then in the next round
                 log.warning("events_unread", error=str(error))
             except Exception as error:
                 log.error("events_failed", error=repr(error), exc_info=error)
-            await asyncio.sleep(max(POLL_SECONDS, deliveries / MOST_DELIVERIES))
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _read_news(self) -> int:
-        """How many readers have something to get."""
-        deliveries = 0
+    async def _read_news(self) -> None:
         cursors = {job_id: story.last_id for job_id, story in self._stories.items()}
         async with self._reading.take(SERVICE):
             news = await run_in_threadpool(self._news, cursors)
@@ -248,10 +243,8 @@ class EventHub:
             story = self._stories.get(job_id)
             if story is not None and story.last_id == cursors[job_id]:
                 story.add(events)
-                deliveries += len(story.readers)
                 self._metrics.readers_cut_off.inc(sum(reader.is_cut_off for reader in story.readers))
                 story.readers -= {reader for reader in story.readers if reader.is_cut_off}
-        return deliveries
 
     def _cut_all_off(self) -> None:
         for story in self._stories.values():
