@@ -212,6 +212,7 @@ class EventHub:
     ) -> AsyncGenerator[list[Told]]:
         """An empty list is a sign of life."""
         newest_id = 0
+        page = page or await self.look(job_id, last_id, caller)  # what was remembered then may not be any more
         while page is not None:
             newest_id = page.newest_id
             if page.events:
@@ -219,7 +220,7 @@ class EventHub:
                 last_id = page.events[-1].id
             if page.is_over:
                 return
-            page = await self.look(job_id, last_id, caller) if page.has_more else None
+            page = await self.look(job_id, last_id, caller) if page.has_more or job_id in self._stories else None
         reader = Reader(last_id, way)
         with self._subscription(job_id, newest_id, reader) as story:
             reader.put(story.after(last_id))
