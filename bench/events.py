@@ -110,7 +110,9 @@ class Outcome:
         return is_whole and self.delay(0.99) <= MOST_P99 and self.cores <= MOST_CORES
 
 
-def follow_all(urls: Sequence[str], job_ids: Sequence[int], readers: int, seconds: float) -> tuple[list[Reading], float]:
+def follow_all(
+    urls: Sequence[str], job_ids: Sequence[int], readers: int, seconds: float
+) -> tuple[list[Reading], float]:
     """And how much of a core it took."""
     began = time.monotonic()
     readings = asyncio.run(_follow_all(urls, job_ids, readers, seconds))

@@ -10,5 +10,9 @@ from tilewright_service.store.tables import Table
 
 def insert(session: Session, table: type[Table]) -> Any:
     """An insert with `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    return insert_on(session.get_bind().dialect.name, table)
+
+
+def insert_on(database: str, table: type[Table]) -> Any:
+    """For who puts a statement together once."""
+    return (postgresql if database == "postgresql" else sqlite).insert(table)
