@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from tilewright.contract.message import Message
 from tilewright.contract.workers import AttemptKey
-from tilewright_service import event_hub, metrics, readiness, settings
+from tilewright_service import event_hub, metrics, readiness, record_gathering, settings
 from tilewright_service.callers import caller_of
 from tilewright_service.dispatch import engine
 from tilewright_service.gate import ATTEMPT
@@ -87,6 +87,7 @@ Engine = Annotated[engine.Engine, _of_app("engine")]
 Capacity = Annotated[waiting.Capacity | None, Depends(seen_capacity)]
 Metrics = Annotated[metrics.Metrics, _of_app("metrics")]
 Readiness = Annotated[readiness.Readiness, _of_app("readiness")]
+Gathering = Annotated[record_gathering.RecordGathering, _of_app("gathering")]
 Events = Annotated[event_hub.EventHub, _of_app("events")]
 Writing = Annotated[Session, Depends(write, scope="function")]
 Reading = Annotated[Session, Depends(read, scope="function")]

@@ -16,7 +16,7 @@ from tilewright.contract.events import ProgressEvent
 from tilewright.contract.jobs import JobState, WorkloadProgress, WorkloadState
 from tilewright.contract.records import NewRecord, RecordState
 from tilewright.contract.workers import AttemptKey
-from tilewright.errors import InvalidRequest
+from tilewright.errors import InvalidRequest, TilewrightError
 from tilewright_service.documents import document_of
 from tilewright_service.store.authority import require_open
 from tilewright_service.store.commit_order import in_commit_order
@@ -44,6 +44,33 @@ class AttemptOwner(NamedTuple):
 
     job_id: int
     attempt: int
+
+
+class Batch(NamedTuple):
+    """What one attempt sends at a time."""
+
+    key: AttemptKey
+    records: Sequence[NewRecord]
+
+    @property
+    def job_ids(self) -> set[int]:
+        return {self.key.job_id, *(record.provenance.job_id for record in self.records)}
+
+
+def store_batches(session: Session, batches: Sequence[Batch]) -> list[int | Exception | None]:
+    """Of each: how many were new, or why it is refused; none where somebody is at its job, and nobody waits for him."""
+    wanted = set[int]().union(*(batch.job_ids for batch in batches))
+    free = set(session.connection().execute(FREE_JOBS, {"job_ids": sorted(wanted)}).scalars())
+    return [_store_if_free(session, batch, free) for batch in batches]
+
+
+def _store_if_free(session: Session, batch: Batch, free: set[int]) -> int | Exception | None:
+    if not batch.job_ids <= free:
+        return None
+    try:
+        return store_records(session, *batch)
+    except TilewrightError as refusal:  # which comes before the first of its writes
+        return refusal
 
 
 def store_records(session: Session, key: AttemptKey, records: Sequence[NewRecord]) -> int:
@@ -202,6 +229,11 @@ def _new_records(dialect: str) -> Any:
     return insert_on(dialect, RecordRow).on_conflict_do_nothing().returning(*found)
 
 
+FREE_JOBS = (
+    select(JobRow.id)
+    .where(JobRow.id.in_(bindparam("job_ids", expanding=True)))
+    .with_for_update(key_share=True, skip_locked=True)
+)
 LOCKED_JOB = (
     select(JobRow.id, JobRow.state, JobRow.threads, JobRow.trials)
     .where(JobRow.id == bindparam("job_id"))
