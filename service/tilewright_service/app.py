@@ -99,7 +99,7 @@ def _add_middleware(app: FastAPI, settings: Settings, database: Database | None)
     app.add_middleware(Failures)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     if database is not None:
-        app.add_middleware(AttemptGate, database=database, served=served, metrics=metrics)
+        app.add_middleware(AttemptGate, database=database, metrics=metrics)
     if settings.token is not None:
         app.add_middleware(Gate, token=settings.token.get_secret_value(), metrics=metrics)
     elif settings.binds_to_loopback:

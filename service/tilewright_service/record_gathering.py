@@ -17,10 +17,14 @@ from tilewright.contract.workers import AttemptKey
 from tilewright.errors import Unavailable
 from tilewright_service.callers import Caller, CallerKind
 from tilewright_service.store.database import Database
-from tilewright_service.store.record_intake import Batch, store_batches, store_records
+from tilewright_service.store.record_checks import Batch
+from tilewright_service.store.record_intake import Outcome, store_batches, store_records
 from tilewright_service.turns import WAIT_SECONDS, Turns
 
 MOST_TOGETHER = 32
+GATHER_SECONDS = 0.02
+"""That a batch waits for others: attempts send four a second, and go on measuring meanwhile."""
+
 TOGETHER = Caller(CallerKind.ATTEMPT, "records of many")
 
 
@@ -63,6 +67,7 @@ class RecordGathering:
 
     async def _work(self) -> None:
         while self._waiting:
+            await asyncio.sleep(GATHER_SECONDS)
             group = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
             await self._store([arrival for arrival in group if self._is_in_time(arrival)])
 
@@ -105,7 +110,7 @@ class RecordGathering:
         except Exception as error:
             arrival.settle(error)
 
-    def _write_all(self, batches: Sequence[Batch]) -> list[int | Exception | None]:
+    def _write_all(self, batches: Sequence[Batch]) -> list[Outcome | None]:
         with self._database.writing() as session:
             return store_batches(session, batches)
 

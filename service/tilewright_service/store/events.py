@@ -41,9 +41,10 @@ def tell_workloads(
     session.execute(insert(EventRow), [_values(job_id, event, each) for each in progress])
 
 
-def tell_at_once(connection: Connection, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
-    """As `tell`, by one statement that was put together before."""
-    connection.execute(NEW, _values(job_id, event, data))
+def tell_many(connection: Connection, event: type[EventFields[Data]], news: Sequence[tuple[int, Data]]) -> None:
+    """Of several jobs, one event each."""
+    if news:
+        connection.execute(NEW, [_values(job_id, event, data) for job_id, data in news])
 
 
 def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:

@@ -1,76 +1,32 @@
 """Records on their way in, thousands a second: stored once, whoever brings them and however late.
 
-Each question is put together once, and nothing is loaded as an object that is written back: what a batch costs is what
-its few statements cost.
+Those of many attempts are stored by as few statements as those of one, each put together once.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from tilewright.contract.events import ProgressEvent
 from tilewright.contract.jobs import JobState, WorkloadProgress, WorkloadState
 from tilewright.contract.records import NewRecord, RecordState
 from tilewright.contract.workers import AttemptKey
-from tilewright.errors import InvalidRequest, TilewrightError
+from tilewright.errors import TilewrightError
 from tilewright_service.documents import document_of
-from tilewright_service.store.authority import require_open
 from tilewright_service.store.commit_order import in_commit_order
-from tilewright_service.store.events import tell_at_once
-from tilewright_service.store.tables import (
-    AttemptRow,
-    JobRow,
-    JobWorkloadRow,
-    RecordRow,
-    ScheduleRow,
-    WorkloadRow,
-)
+from tilewright_service.store.events import tell_many
+from tilewright_service.store.record_checks import Batch, Known
+from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow, RecordRow
 from tilewright_service.store.upsert import insert_on
 from tilewright_service.store.workloads import gmacs, parse_workload
 
-LOST = "lost"
-"""The outcome of attempts that did not say how they ended: what they measured still counts."""
-
-SLACK = 2
-"""So many times its trials a job may have of a workload: one attempt may measure what another has not delivered yet."""
-
-
-class AttemptOwner(NamedTuple):
-    """The attempt that made a record."""
-
-    job_id: int
-    attempt: int
-
-
-class Batch(NamedTuple):
-    """What one attempt sends at a time."""
-
-    key: AttemptKey
-    records: Sequence[NewRecord]
-
-    @property
-    def job_ids(self) -> set[int]:
-        return {self.key.job_id, *(record.provenance.job_id for record in self.records)}
-
-
-def store_batches(session: Session, batches: Sequence[Batch]) -> list[int | Exception | None]:
-    """Of each: how many were new, or why it is refused; none where somebody is at its job, and nobody waits for him."""
-    wanted = set[int]().union(*(batch.job_ids for batch in batches))
-    free = set(session.connection().execute(FREE_JOBS, {"job_ids": sorted(wanted)}).scalars())
-    return [_store_if_free(session, batch, free) for batch in batches]
-
-
-def _store_if_free(session: Session, batch: Batch, free: set[int]) -> int | Exception | None:
-    if not batch.job_ids <= free:
-        return None
-    try:
-        return store_records(session, *batch)
-    except TilewrightError as refusal:  # which comes before the first of its writes
-        return refusal
+Outcome = int | TilewrightError
+Stored = dict[tuple[int, str], list[Row[Any]]]
+"""New records, by job and workload."""
 
 
 def store_records(session: Session, key: AttemptKey, records: Sequence[NewRecord]) -> int:
@@ -79,64 +35,55 @@ def store_records(session: Session, key: AttemptKey, records: Sequence[NewRecord
     Takes those of the attempt itself, also after it was given up, and those that attempts before it left on its host.
     Raises StaleAttempt once it has ended by itself, and InvalidRequest for what is not its own.
     """
+    batch = Batch(key, records)
+    jobs = _lock_jobs(session, [batch], LOCKED_JOBS)
+    (outcome,) = _store(session, [batch], jobs)
+    if isinstance(outcome, TilewrightError):
+        raise outcome
+    return outcome
+
+
+def store_batches(session: Session, batches: Sequence[Batch]) -> list[Outcome | None]:
+    """As `store_records`, of each batch; none where somebody else is at its job, for whom nobody waits here."""
+    jobs = _lock_jobs(session, batches, FREE_JOBS)
+    taken = [batch for batch in batches if batch.job_ids <= jobs.keys()]
+    outcomes = dict(zip(map(id, taken), _store(session, taken, jobs) if taken else [], strict=True))
+    return [outcomes.get(id(batch)) for batch in batches]
+
+
+def _lock_jobs(session: Session, batches: Iterable[Batch], question: Executable) -> dict[int, Row[Any]]:
+    """Always in this order, so that no two wait for each other."""
+    job_ids = sorted(set[int]().union(*(batch.job_ids for batch in batches)))
+    return {row.id: row for row in session.connection().execute(question, {"job_ids": job_ids})}
+
+
+def _store(session: Session, batches: Sequence[Batch], jobs: Mapping[int, Row[Any]]) -> list[Outcome]:
     connection = session.connection()
-    groups = _by_owner(records)
-    jobs = {
-        job_id: connection.execute(LOCKED_JOB, {"job_id": job_id}).one_or_none()
-        for job_id in sorted({key.job_id, *(owner.job_id for owner in groups)})  # so that nobody waits for each other
-    }
-    attempt: Any = connection.execute(ATTEMPT, {"job_id": key.job_id, "number": key.attempt}).one()
-    if attempt.outcome not in (None, LOST):
-        require_open(attempt, jobs[key.job_id])  # type: ignore[arg-type]
-    rows: Rows = {}
-    for owner, group in sorted(groups.items()):
-        rows |= _check(connection, attempt, jobs[owner.job_id], owner, group)
-    stored = _insert(session, connection, records)
-    of_held = sum(_count(connection, jobs[row.job_id], row, new, attempt) for row, new in _by_workload(rows, stored))
-    connection.execute(HEARD, {"its_job": key.job_id, "its_number": key.attempt, "new": of_held})
-    return len(stored)
-
-
-Rows = dict[tuple[int, str], Row[Any]]
-
-
-def _check(
-    connection: Connection, attempt: Row[Any], job: Any, owner: AttemptOwner, records: Sequence[NewRecord]
-) -> Rows:
-    """The workloads of these, if they are of an attempt that this one may speak for, and within what that was to do."""
-    made_by = _maker(connection, attempt, owner)
-    if made_by is None:
-        raise InvalidRequest("provenance names an attempt that did not run on this host, or one that is later")
-    for record in records:
-        if record.target.threads != job.threads or record.target.isa != made_by.isa:
-            raise InvalidRequest(f"the record is for another target than job {job.id} asks for")
-        if record.provenance.host_class != made_by.host_class:
-            raise InvalidRequest("the record is of another host class than its attempt")
-    return {
-        (job.id, workload_id): _workload(connection, job, workload_id, count)
-        for workload_id, count in Counter(record.workload_id for record in records).items()
-    }
-
-
-def _workload(connection: Connection, job: Any, workload_id: str, count: int) -> Row[Any]:
-    row = connection.execute(WORKLOAD, {"job_id": job.id, "workload_id": workload_id}).one_or_none()
-    if row is None:
-        raise InvalidRequest(f"workload {workload_id} is not part of job {job.id}")
-    if row.trials + count > SLACK * job.trials:
-        raise InvalidRequest(f"job {job.id} asks for {job.trials} trials of a workload, and has {row.trials}")
-    return row
-
-
-def _maker(connection: Connection, attempt: Row[Any], owner: AttemptOwner) -> Row[Any] | None:
-    if owner == AttemptOwner(attempt.job_id, attempt.number):
-        return attempt
-    before = connection.execute(ATTEMPT, {"job_id": owner.job_id, "number": owner.attempt}).one_or_none()
-    return before if before is not None and not before.is_open and before.hostname == attempt.hostname else None
-
-
-def _insert(session: Session, connection: Connection, records: Sequence[NewRecord]) -> Sequence[Row[Any]]:
+    known = Known.of(connection, batches, jobs)
+    refusals = [_refusal(known, batch) for batch in batches]
+    taken = [batch for batch, refusal in zip(batches, refusals, strict=True) if refusal is None]
+    if not taken:
+        return [refusal for refusal in refusals if refusal is not None]
     in_commit_order(session, RecordRow)
-    return connection.execute(_new_records(connection.dialect.name), [_values(record) for record in records]).all()
+    rows = _insert(connection, taken)
+    _count(connection, known, _by_workload(rows))
+    senders = _senders(taken)
+    new = Counter(id(senders[_identity(row)]) for row in rows)
+    _note_heard(connection, known, taken, rows, senders)
+    return [new[id(batch)] if refusal is None else refusal for batch, refusal in zip(batches, refusals, strict=True)]
+
+
+def _refusal(known: Known, batch: Batch) -> TilewrightError | None:
+    try:
+        known.take(batch)
+    except TilewrightError as refusal:
+        return refusal
+    return None
+
+
+def _insert(connection: Connection, batches: Iterable[Batch]) -> Sequence[Row[Any]]:
+    values = [_values(record) for batch in batches for record in batch.records]
+    return connection.execute(_new_records(connection.dialect.name), values).all()
 
 
 def _values(record: NewRecord) -> dict[str, object]:
@@ -153,38 +100,59 @@ def _values(record: NewRecord) -> dict[str, object]:
     }
 
 
-def _by_owner(records: Iterable[NewRecord]) -> dict[AttemptOwner, list[NewRecord]]:
-    groups: dict[AttemptOwner, list[NewRecord]] = defaultdict(list)
-    for record in records:
-        groups[AttemptOwner(record.provenance.job_id, record.provenance.attempt)].append(record)
-    return groups
+def _identity(row: Any) -> tuple[object, ...]:
+    """What is stored once."""
+    return row.workload_id, row.isa, row.threads, row.host_class, row.candidate
 
 
-def _by_workload(rows: Rows, stored: Iterable[Row[Any]]) -> Iterable[tuple[Row[Any], list[Row[Any]]]]:
-    groups: dict[tuple[int, str], list[Row[Any]]] = defaultdict(list)
-    for each in stored:
-        groups[each.job_id, each.workload_id].append(each)
-    return ((rows[place], new) for place, new in groups.items())
+def _senders(batches: Iterable[Batch]) -> dict[tuple[object, ...], Batch]:
+    """Who brought a record first."""
+    found: dict[tuple[object, ...], Batch] = {}
+    for batch in batches:
+        for record in batch.records:
+            target, host_class = record.target, record.provenance.host_class
+            what = (record.workload_id, target.isa, target.threads, host_class, record.candidate)
+            found.setdefault(what, batch)
+    return found
 
 
-def _count(connection: Connection, job: Any, row: Row[Any], new: Sequence[Row[Any]], attempt: Row[Any]) -> int:
-    """How many are of the workload that the attempt is at."""
-    latencies = [each.latency_us for each in (row, *new) if each.latency_us is not None]
-    counted = {
+def _by_workload(rows: Iterable[Row[Any]]) -> Stored:
+    stored: Stored = defaultdict(list)
+    for row in rows:
+        stored[row.job_id, row.workload_id].append(row)
+    return stored
+
+
+def _count(connection: Connection, known: Known, stored: Stored) -> None:
+    """To their jobs, which tell it unless they have ended."""
+    if not stored:
+        return
+    counted = {place: _counted(known.workloads[place], new) for place, new in stored.items()}
+    changes = [{"its_job": job_id, "its_workload": own_id, **each} for (job_id, own_id), each in counted.items()]
+    connection.execute(COUNTED, changes)
+    tell_many(
+        connection,
+        ProgressEvent,
+        [
+            (place[0], _progress(known.workloads[place], **each))
+            for place, each in counted.items()
+            if not JobState(known.jobs[place[0]].state).is_final
+        ],
+    )
+
+
+def _counted(row: Row[Any], new: Sequence[Row[Any]]) -> dict[str, Any]:
+    latencies = [row.best_latency_us, *(each.latency_us for each in new)]
+    return {
         "trials": row.trials + len(new),
         "failed_trials": row.failed_trials + sum(each.state == RecordState.FAILED for each in new),
-        "best_latency_us": min(latencies, default=None),
+        "best_latency_us": min((each for each in latencies if each is not None), default=None),
     }
-    connection.execute(COUNTED, {"its_job": row.job_id, "its_workload": row.workload_id, **counted})
-    if not JobState(job.state).is_final:
-        tell_at_once(connection, row.job_id, ProgressEvent, _progress(row, **counted))
-    is_held = (row.job_id, row.attempt, row.state) == (attempt.job_id, attempt.number, WorkloadState.RUNNING)
-    return len(new) if is_held else 0
 
 
 def _progress(row: Row[Any], trials: int, failed_trials: int, best_latency_us: float | None) -> WorkloadProgress:
     workload = parse_workload(row.document)
-    best = row.published_latency_us or best_latency_us
+    best = row.latency_us or best_latency_us
     return WorkloadProgress(
         workload_id=row.workload_id,
         name=workload.name,
@@ -206,48 +174,43 @@ def _progress(row: Row[Any], trials: int, failed_trials: int, best_latency_us: f
     )
 
 
-def _select_workload() -> Select[Any]:
-    own = [column for column in JobWorkloadRow.__table__.c if column.name != "best_latency_us"]
-    return (
-        select(
-            *own,
-            JobWorkloadRow.best_latency_us.label("latency_us"),
-            WorkloadRow.document,
-            ScheduleRow.latency_us.label("published_latency_us"),
-            ScheduleRow.share_of_peak,
-            ScheduleRow.speedup_over_default,
-        )
-        .join(WorkloadRow, WorkloadRow.id == JobWorkloadRow.workload_id)
-        .outerjoin(ScheduleRow, ScheduleRow.id == JobWorkloadRow.schedule_id)
-        .where(JobWorkloadRow.job_id == bindparam("job_id"), JobWorkloadRow.workload_id == bindparam("workload_id"))
-    )
+def _note_heard(
+    connection: Connection,
+    known: Known,
+    batches: Iterable[Batch],
+    rows: Iterable[Row[Any]],
+    senders: Mapping[tuple[object, ...], Batch],
+) -> None:
+    """Of every attempt; new records of what it is at show that it gets on."""
+    of_held = Counter({batch.sender: 0 for batch in batches})
+    for row in rows:
+        sender = senders[_identity(row)].sender
+        of_held[sender] += known.holds(sender, (row.job_id, row.workload_id))
+    changes = [{"its_job": job_id, "its_number": number, "new": new} for (job_id, number), new in of_held.items()]
+    connection.execute(HEARD, changes)
 
 
 @lru_cache
-def _new_records(dialect: str) -> Any:
-    found = RecordRow.job_id, RecordRow.workload_id, RecordRow.state, RecordRow.latency_us
-    return insert_on(dialect, RecordRow).on_conflict_do_nothing().returning(*found)
+def _new_records(database: str) -> Any:
+    row = RecordRow
+    found = row.job_id, row.workload_id, row.isa, row.threads, row.host_class, row.candidate, row.state, row.latency_us
+    return insert_on(database, RecordRow).on_conflict_do_nothing().returning(*found)
 
 
-FREE_JOBS = (
-    select(JobRow.id)
-    .where(JobRow.id.in_(bindparam("job_ids", expanding=True)))
-    .with_for_update(key_share=True, skip_locked=True)
-)
-LOCKED_JOB = (
+JOBS = (
     select(JobRow.id, JobRow.state, JobRow.threads, JobRow.trials)
-    .where(JobRow.id == bindparam("job_id"))
-    .with_for_update(key_share=True)
+    .where(JobRow.id.in_(bindparam("job_ids", expanding=True)))
+    .order_by(JobRow.id)
 )
-ATTEMPT = select(*AttemptRow.__table__.c).where(
-    AttemptRow.job_id == bindparam("job_id"), AttemptRow.number == bindparam("number")
-)
-WORKLOAD = _select_workload()
-COUNTED = update(JobWorkloadRow).where(
-    JobWorkloadRow.job_id == bindparam("its_job"), JobWorkloadRow.workload_id == bindparam("its_workload")
+LOCKED_JOBS = JOBS.with_for_update(key_share=True)
+FREE_JOBS = JOBS.with_for_update(key_share=True, skip_locked=True)
+COUNTED = (
+    update(JobWorkloadRow.__table__)  # type: ignore[arg-type]
+    .where(JobWorkloadRow.job_id == bindparam("its_job"), JobWorkloadRow.workload_id == bindparam("its_workload"))
+    .values({name: bindparam(name) for name in ("trials", "failed_trials", "best_latency_us")})
 )
 HEARD = (
-    update(AttemptRow)
+    update(AttemptRow.__table__)  # type: ignore[arg-type]
     .where(AttemptRow.job_id == bindparam("its_job"), AttemptRow.number == bindparam("its_number"))
     .values(beats=AttemptRow.beats + 1, stored_records=AttemptRow.stored_records + bindparam("new"))
 )

@@ -8,9 +8,7 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.dialects import sqlite
 
 from tilewright.contract.schedules import Lookup
-from tilewright.contract.workers import AttemptKey
 from tilewright_service.documents import Document
-from tilewright_service.store.authority import DIGEST
 from tilewright_service.store.tables import ScheduleRow
 
 Rows = list[tuple[Any, ...]]
@@ -41,10 +39,6 @@ class Served:
         row: tuple[Document, str] | None = self._connection.execute(DETAIL, {"id": schedule_id}).fetchone()
         return row
 
-    def token_digest(self, key: AttemptKey) -> str | None:
-        row = self._connection.execute(TOKEN, {"job_id": key.job_id, "number": key.attempt}).fetchone()
-        return None if row is None else str(row[0])
-
     def _first(self, statement: str, parameters: dict[str, Any]) -> Document | None:
         rows: Sequence[tuple[Document]] = self._connection.execute(statement, parameters).fetchall()
         return rows[0][0] if rows else None
@@ -69,4 +63,3 @@ CURRENT = _compiled(
 )
 FASTEST = {(isa, host): _fastest(isa, host) for isa in (False, True) for host in (False, True)}
 DETAIL = _compiled(select(ScheduleRow.document, ScheduleRow.script).where(ScheduleRow.id == bindparam("id")))
-TOKEN = _compiled(DIGEST)
