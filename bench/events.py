@@ -287,7 +287,7 @@ def describe(name: str, outcome: Outcome) -> str:
 
 
 HEADER = """\
-| readers at | readers | events received | resumed | refused | missed or twice | delay p50 s | p99 | max | cores | cores of readers |
+| readers at | readers | events received | resumed | refused | wrong | delay p50 s | p99 | max | cores | readers' |
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
 
