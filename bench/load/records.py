@@ -64,7 +64,8 @@ class Attempt:
     async def work(self, tally: Tally, seconds: float) -> None:
         headers = {"Authorization": f"Bearer {self.claim.token}"}
         async with Connection(self.url, headers) as records, Connection(self.url, headers) as lease:
-            start = {"host": HOST.model_dump(mode="json"), "process": uuid.uuid4().hex}
+            host = HOST.model_copy(update={"hostname": f"host-{self.number}"})
+            start = {"host": host.model_dump(mode="json"), "process": uuid.uuid4().hex}
             await self._insist(lease, "start", json.dumps(start).encode(), tally)
             await self._insist(lease, "next", b"{}", tally)
             renewing = asyncio.create_task(self._renew(lease, tally))

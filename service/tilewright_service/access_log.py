@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tilewright_service.callers import address_of, user_of
 from tilewright_service.gate import ATTEMPT
 from tilewright_service.metrics import route_of
+from tilewright_service.straight_way import way_of
 
 AUDITED = {
     ("POST", "/v1/jobs"): "job_submitted",
@@ -42,6 +43,7 @@ class AccessLog:
         if audit and 200 <= answer.status < 300:
             log.info(audit, **_who(scope), path=scope["path"], location=answer.location, status=answer.status)
         if self._is_on:
+            way = way_of(scope)
             log.info(
                 "request",
                 **_who(scope),
@@ -49,7 +51,7 @@ class AccessLog:
                 path=scope["path"][:200],
                 status=answer.status,
                 ms=round(seconds * 1e3, 1),
-                bytes=answer.bytes,
+                bytes=answer.bytes + (way.bytes if way else 0),
             )
 
 

@@ -21,6 +21,7 @@ from tilewright_service.metrics import Metrics, MetricsMiddleware
 from tilewright_service.openapi import describe
 from tilewright_service.problems import Failures, install_problem_handlers
 from tilewright_service.readiness import Readiness
+from tilewright_service.record_gathering import RecordGathering
 from tilewright_service.request_ids import RequestIds
 from tilewright_service.routes import attempts, events, health, hosts, jobs, networks, records, schedules, web
 from tilewright_service.settings import Settings
@@ -76,6 +77,7 @@ def _add_state(
     state.events = EventHub(
         database, state.reading, metrics, state.stopping.is_set, settings.max_streams, settings.max_streams_per_caller
     )
+    state.gathering = RecordGathering(database, state.writing, metrics.write_seconds)
     state.readiness = Readiness(
         database,
         state.writing,

@@ -23,6 +23,7 @@ from tilewright_service.metrics import Metrics
 from tilewright_service.store.database import Database
 from tilewright_service.store.events import events_after, events_of_jobs, newest_event_id
 from tilewright_service.store.jobs import job_row
+from tilewright_service.straight_way import StraightWay, chunk_of
 from tilewright_service.turns import Turns
 
 POLL_SECONDS = 0.2
@@ -64,10 +65,23 @@ class Page(NamedTuple):
 class Reader:
     """What one reader still has to get."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_id: int, way: StraightWay | None = None) -> None:
+        self.last_id = last_id
+        """Of the last event that he got."""
+        self.is_cut_off = False
+        self._way = way
         self._waiting: deque[Told] = deque()
         self._news = asyncio.Event()
-        self.is_cut_off = False
+        self._listens = False
+        """Nothing is on its way to him."""
+
+    def tell(self, events: Sequence[Told], chunk: bytes) -> None:
+        """`chunk` is all of these, for those who have all before. What ends a stream goes the usual way."""
+        is_next = self._listens and self.is_empty and self.last_id < events[0].id and not events[-1].is_final
+        if is_next and self._way is not None and self._way.write(chunk):
+            self.last_id = events[-1].id
+        else:
+            self.put(events)
 
     def put(self, events: Sequence[Told]) -> None:
         if not events:
@@ -87,15 +101,23 @@ class Reader:
         return not self._waiting
 
     async def take(self, seconds: float) -> list[Told]:
-        """All that there is; empty when nothing came in time, or nothing will."""
+        """All that he does not have; empty when nothing came in time, or nothing will."""
         if self.is_empty and not self.is_cut_off:
+            await self._listen(seconds)
+        events = [told for told in self._waiting if told.id > self.last_id]
+        self._waiting.clear()
+        self._news.clear()
+        self.last_id = events[-1].id if events else self.last_id
+        return events
+
+    async def _listen(self, seconds: float) -> None:
+        self._listens = True
+        try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._news.wait()
-        events = list(self._waiting)
-        self._waiting.clear()
-        self._news.clear()
-        return events
+        finally:
+            self._listens = False
 
 
 class Story:
@@ -115,8 +137,9 @@ class Story:
         self._remembered.extend(events)
         while len(self._remembered) > REMEMBERED:
             self.floor = self._remembered.popleft().id
+        chunk = chunk_of(_text(events))
         for reader in self.readers:
-            reader.put(events)
+            reader.tell(events, chunk)
 
     def after(self, last_id: int) -> list[Told]:
         """Of what is remembered."""
@@ -171,20 +194,25 @@ class EventHub:
         async with self._reading.take(caller):
             return await run_in_threadpool(self._page, job_id, last_id)
 
-    async def follow(self, job_id: int, last_id: int, first: Page | None, caller: Caller) -> AsyncGenerator[str]:
+    async def follow(
+        self, job_id: int, last_id: int, first: Page | None, caller: Caller, way: StraightWay | None = None
+    ) -> AsyncGenerator[str]:
         """What happened after `last_id`, then what happens. It ends after the final event; or earlier, when the service
         stops or the reader is too slow: then he asks again, with the id of the last event that he got. `first` is what
-        `look` gave.
+        `look` gave. To who has all else, events go by the straight `way`, where there is one.
         """
         yield BEGINNING
         with suppress(Unavailable, SQLAlchemyError):  # the reader asks again
-            async with aclosing(self._events(job_id, last_id, first, caller)) as parts:
+            async with aclosing(self._events(job_id, last_id, first, caller, way)) as parts:
                 async for events in parts:
-                    yield "".join(told.text for told in events) if events else STILL_HERE
+                    yield _text(events) if events else STILL_HERE
 
-    async def _events(self, job_id: int, last_id: int, page: Page | None, caller: Caller) -> AsyncGenerator[list[Told]]:
+    async def _events(
+        self, job_id: int, last_id: int, page: Page | None, caller: Caller, way: StraightWay | None
+    ) -> AsyncGenerator[list[Told]]:
         """An empty list is a sign of life."""
         newest_id = 0
+        page = page or await self.look(job_id, last_id, caller)  # what was remembered then may not be any more
         while page is not None:
             newest_id = page.newest_id
             if page.events:
@@ -192,15 +220,14 @@ class EventHub:
                 last_id = page.events[-1].id
             if page.is_over:
                 return
-            page = await self.look(job_id, last_id, caller) if page.has_more else None
-        with self._subscription(job_id, newest_id) as (story, reader):
+            page = await self.look(job_id, last_id, caller) if page.has_more or job_id in self._stories else None
+        reader = Reader(last_id, way)
+        with self._subscription(job_id, newest_id, reader) as story:
             reader.put(story.after(last_id))
             while not story.is_over or not reader.is_empty:
                 if reader.is_cut_off and reader.is_empty:
                     return
-                events = [told for told in await reader.take(HEARTBEAT_SECONDS) if told.id > last_id]
-                yield events
-                last_id = events[-1].id if events else last_id
+                yield await reader.take(HEARTBEAT_SECONDS)
 
     def _remembers(self, job_id: int, last_id: int) -> bool:
         """Whether all that is missing is at hand."""
@@ -208,14 +235,13 @@ class EventHub:
         return story is not None and last_id >= story.floor
 
     @contextmanager
-    def _subscription(self, job_id: int, newest_id: int) -> Iterator[tuple[Story, Reader]]:
+    def _subscription(self, job_id: int, newest_id: int, reader: Reader) -> Iterator[Story]:
         story = self._stories.setdefault(job_id, Story(newest_id))
-        reader = Reader()
         story.readers.add(reader)
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
         try:
-            yield story, reader
+            yield story
         finally:
             story.readers.discard(reader)
             if not story.readers and self._stories.get(job_id) is story:
@@ -265,6 +291,10 @@ class EventHub:
             for event in events_of_jobs(session, cursors):
                 news.setdefault(event.job_id, []).append(_told(event))
         return news
+
+
+def _text(events: Sequence[Told]) -> str:
+    return "".join(told.text for told in events)
 
 
 def _told(event: AnyEvent) -> Told:

@@ -4,6 +4,8 @@ With a token all but front page and health checks needs it. Attempts show their 
 """
 
 import hmac
+import time
+from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -14,8 +16,13 @@ from tilewright.errors import Misdirected, TilewrightError, Unauthorized
 from tilewright_service.callers import ATTEMPT_PATH
 from tilewright_service.metrics import Metrics
 from tilewright_service.problems import media_type_problem, problem_response
-from tilewright_service.store.authority import require_token
+from tilewright_service.store.authority import require_token, stored_digest
 from tilewright_service.store.database import Database
+
+KNOWN_SECONDS = 60.0
+"""The token of an attempt never changes; but attempts of long ago are deleted."""
+
+MOST_KNOWN = 4096
 
 OPEN_PATHS = ("/", "/healthz", "/readyz")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -50,12 +57,13 @@ class Gate:
 
 
 class AttemptGate:
-    """Looks up the token of the attempt that calls: one row, read and not locked."""
+    """Looks up the token of the attempt that calls: one row, read and not locked, and known for a while."""
 
     def __init__(self, app: ASGIApp, database: Database, metrics: Metrics) -> None:
         self._app = app
         self._database = database
         self._metrics = metrics
+        self._digests: OrderedDict[AttemptKey, tuple[str, float]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = ATTEMPT_PATH.match(scope["path"]) if scope["type"] == "http" else None
@@ -75,8 +83,21 @@ class AttemptGate:
         if not 1 <= job_id < 2**63 or not 1 <= number < 2**31:
             raise Unauthorized("there is no such attempt")
         key = AttemptKey(job_id=job_id, attempt=number)
-        await self._database.look_up(lambda session: require_token(session, key, token))
+        require_token(key, self._known(key) or await self._look_up(key), token)
         return key
+
+    def _known(self, key: AttemptKey) -> str | None:
+        digest, read_at = self._digests.get(key, (None, 0.0))
+        return digest if time.monotonic() - read_at < KNOWN_SECONDS else None
+
+    async def _look_up(self, key: AttemptKey) -> str | None:
+        digest = await self._database.look_up(lambda session: stored_digest(session, key))
+        if digest is not None:
+            self._digests[key] = digest, time.monotonic()
+            self._digests.move_to_end(key)
+            if len(self._digests) > MOST_KNOWN:
+                self._digests.popitem(last=False)
+        return digest
 
 
 class NameGate:

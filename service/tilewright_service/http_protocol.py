@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tilewright.errors import PROBLEM_MEDIA_TYPE, RequestTimeout, TilewrightError, Unavailable
 from tilewright_service.connections import Connections
 from tilewright_service.metrics import Metrics
+from tilewright_service.straight_way import open_way
 
 HEAD_SECONDS = 10.0
 """For the head of a request, and for the next one to begin."""
@@ -70,6 +71,11 @@ class HttpProtocol(H11Protocol):
             self._wait(HEAD_SECONDS, "slow head")
         super().data_received(data)
         self._follow_state()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._is_busy:
+            open_way(self.scope, self.cycle)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

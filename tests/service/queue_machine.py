@@ -49,7 +49,7 @@ from tilewright_service.store.attempts import (
 from tilewright_service.store.database import Database
 from tilewright_service.store.endings import cancel_job
 from tilewright_service.store.jobs import get_job
-from tilewright_service.store.records import store_records
+from tilewright_service.store.record_intake import store_records
 from tilewright_service.store.schedules import publish
 from tilewright_service.store.submissions import submit
 

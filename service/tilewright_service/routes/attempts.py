@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from tilewright.contract.attempts import (
     Assignment,
@@ -20,19 +20,22 @@ from tilewright.contract.attempts import (
 from tilewright.contract.message import Sha256
 from tilewright.contract.schedules import Schedule
 from tilewright.contract.target import Isa
+from tilewright_service.callers import caller_of
 from tilewright_service.dependencies import (
     Caller,
     Capacity,
     Dispatching,
+    Gathering,
     Metrics,
     Reading,
     Settings,
     Writing,
+    WritingAtOnce,
     authenticate,
 )
 from tilewright_service.pages import DocumentResponse
 from tilewright_service.store import assignment, attempts
-from tilewright_service.store.records import history, store_records
+from tilewright_service.store.records import history
 from tilewright_service.store.schedules import publish
 from tilewright_service.strict_json import StrictRoute
 
@@ -66,16 +69,18 @@ def get_history(
 
 
 @router.post("/records")
-def add_records(batch: RecordBatch, attempt: Caller, session: Writing, metrics: Metrics) -> Stored:
+async def add_records(
+    batch: RecordBatch, attempt: Caller, request: Request, gathering: Gathering, metrics: Metrics
+) -> Stored:
     """Records are facts: those of an attempt that was overtaken are stored too, and each is stored once."""
-    stored = store_records(session, attempt, batch.records)
+    stored = await gathering.store(attempt, batch.records, caller_of(request.scope))
     metrics.note_trials(stored, [record.seconds for record in batch.records])
     return Stored(stored=stored)
 
 
 @router.post("/renew")
-def renew(renewal: Renewal, attempt: Caller, session: Writing, settings: Settings) -> RenewalAnswer:
-    cancel = attempts.renew_lease(session, attempt, renewal)
+async def renew(renewal: Renewal, attempt: Caller, writer: WritingAtOnce, settings: Settings) -> RenewalAnswer:
+    cancel = await writer.write(lambda session: attempts.renew_lease(session, attempt, renewal))
     return RenewalAnswer(cancel=cancel, lease_seconds=settings.lease_seconds)
 
 

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from tilewright_service.callers import caller_of
 from tilewright_service.dependencies import MAX_ID, Events, JobId
 from tilewright_service.openapi import EVENT_STREAM
+from tilewright_service.straight_way import way_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -31,7 +32,7 @@ async def follow_job(
         stack.enter_context(events.place(caller))
         last_id = after if last_event_id is None else last_event_id
         first = await events.look(job_id, last_id, caller)
-        told = events.follow(job_id, last_id, first, caller)
+        told = events.follow(job_id, last_id, first, caller, way_of(request.scope))
         return Stream(told, stack.pop_all())
 
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import WorkloadState
@@ -11,6 +12,10 @@ from tilewright.contract.workers import AttemptKey
 from tilewright.errors import StaleAttempt, Unauthorized
 from tilewright_service.store.jobs import job_row
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow
+
+DIGEST = select(AttemptRow.token_sha256).where(
+    AttemptRow.job_id == bindparam("job_id"), AttemptRow.number == bindparam("number")
+)
 
 
 def new_token() -> str:
@@ -21,11 +26,14 @@ def token_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def require_token(session: Session, key: AttemptKey, token: str) -> None:
-    """Reads one row, and raises Unauthorized for any token but that of the attempt."""
-    row = session.get(AttemptRow, (key.job_id, key.attempt))
-    digest = row.token_sha256 if row else ""
-    if not hmac.compare_digest(digest, token_digest(token)):
+def stored_digest(session: Session, key: AttemptKey) -> str | None:
+    """Of the token of an attempt: one row, which is not locked."""
+    return session.scalar(DIGEST, {"job_id": key.job_id, "number": key.attempt})
+
+
+def require_token(key: AttemptKey, digest: str | None, token: str) -> None:
+    """Raises Unauthorized for any token but that of the attempt."""
+    if not hmac.compare_digest(digest or "", token_digest(token)):
         raise Unauthorized(f"this is not the token of attempt {key.attempt} of job {key.job_id}")
 
 

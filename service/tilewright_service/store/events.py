@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from tilewright.contract.events import AnyEvent, EventFields, event_class, kind_of
@@ -25,6 +25,8 @@ SQLITE_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each(
 SERVER_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each_text(CAST(:known AS JSON)) AS known")))
 ADDED = insert(EventRow.metadata.tables[EventRow.__tablename__])
 
+NEW = insert(EventRow)
+
 
 def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
     """Add an event to the story of a job."""
@@ -38,6 +40,12 @@ def tell_workloads(
     known = job_workloads(session, job_id, workload_ids)
     progress = [WorkloadProgress(**each.model_dump(exclude={"workload"})) for each in known]
     session.execute(ADDED, [_values(job_id, event, each) for each in progress])
+
+
+def tell_many(connection: Connection, event: type[EventFields[Data]], news: Sequence[tuple[int, Data]]) -> None:
+    """Of several jobs, one event each."""
+    if news:
+        connection.execute(NEW, [_values(job_id, event, data) for job_id, data in news])
 
 
 def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:

@@ -14,5 +14,9 @@ def insert(session: Session, table: type[Table] | FromClause) -> Any:
 
     Into a class it can return its rows; into the bare table it takes half the time.
     """
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    return insert_on(session.get_bind().dialect.name, table)
+
+
+def insert_on(database: str, table: type[Table] | FromClause) -> Any:
+    """For who puts a statement together once."""
+    return (postgresql if database == "postgresql" else sqlite).insert(table)
