@@ -80,8 +80,13 @@ class NotingClient(AttemptClient):
         super().report_outcome(outcome)
         self.note("outcome", workload=outcome.workload_id, asked=asked, schedule=outcome.schedule_id)
 
-    def note(self, kind: str, **facts: object) -> None:
-        key = {"host": MACHINE.name, "job": self.order.job_id, "attempt": self.order.attempt, "pid": os.getpid()}
+    def note(self, kind: str, **facts: Any) -> None:
+        key: dict[str, Any] = {
+            "host": MACHINE.name,
+            "job": self.order.job_id,
+            "attempt": self.order.attempt,
+            "pid": os.getpid(),
+        }
         self._notebook.note(kind, **key, **facts)
 
 
@@ -131,6 +136,6 @@ def limits() -> Limits:
 def install() -> None:
     """In this process, before it imports the attempt."""
     tilewright.attempt_client.AttemptClient = NotingClient  # type: ignore[misc]
-    trials.Build = BUILDS.of_trial  # type: ignore[misc, assignment]
-    pool.Build = BUILDS.of_final  # type: ignore[misc, assignment]
+    trials.Build = BUILDS.of_trial  # type: ignore[attr-defined, assignment]
+    pool.Build = BUILDS.of_final  # type: ignore[attr-defined, assignment]
     Limits.of_this_host = limits  # type: ignore[method-assign]
