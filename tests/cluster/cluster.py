@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from .patience import until
 from .postgres import Postgres, free_port
 from .wall_clock import WallClock
 
-STAND_IN = "tests.cluster.stand_in"
+STAND_IN, REAL = "tests.cluster.stand_in", "tests.cluster.real_attempt"
 SETTINGS = {"TILEWRIGHT_LEASE_SECONDS": "10", "TILEWRIGHT_CANCEL_SECONDS": "4"}
 INSECURE = {"TILEWRIGHT_INSECURE_ENGINE": "1"}
 """The networks here are nobody else's."""
@@ -43,6 +43,8 @@ class Plan:
     engine: Engine = "external"
     services: int = 1
     workers: int = 2
+    attempts: str = STAND_IN
+    """The module that they are: stand-ins, unless faults of TVM, of evaluators or of files are played."""
     has_network: bool = False
     """Whether each worker's machine has an address of its own: see `namespaces.py`."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -122,7 +124,15 @@ class Cluster:
     def stand_ins(self, host: str | None = None) -> list[psutil.Process]:
         """The processes of attempts, of one machine or of all; also those that only stand by."""
         folder = str(self.folder if host is None else self.folder / host)
-        return [each for each in self._processes() if STAND_IN in each.cmdline() and _lives_in(each, folder)]
+        return [each for each in self._processes() if self.plan.attempts in each.cmdline() and _lives_in(each, folder)]
+
+    def evaluators(self) -> list[psutil.Process]:
+        """Of real attempts: children of the server that each attempt has for them."""
+        found = []
+        for attempt in self.stand_ins():
+            with suppress(psutil.NoSuchProcess):
+                found += [each for server in attempt.children() for each in server.children()]
+        return found
 
     def _end_postgres(self) -> None:
         assert self.postgres is not None
@@ -145,7 +155,7 @@ class Cluster:
         settings = {
             "TILEWRIGHT_PORT": str(port),
             "TILEWRIGHT_DATA_DIR": str(machine.folder / "data"),
-            "TILEWRIGHT_ATTEMPT_MODULE": STAND_IN,
+            "TILEWRIGHT_ATTEMPT_MODULE": self.plan.attempts,
             "TILEWRIGHT_HOST": self.address,
             "TILEWRIGHT_TOKEN": TOKEN,
             "TILEWRIGHT_PUBLIC_URL": f"http://{self.address}:{home.port}",
@@ -161,7 +171,7 @@ class Cluster:
         return Service(f"service-{number}", machine, **settings)
 
     def _worker(self, machine: Machine) -> Worker:
-        settings = {"TILEWRIGHT_ATTEMPT_MODULE": STAND_IN, **INSECURE, **self.clock_of_workers.environment()}
+        settings = {"TILEWRIGHT_ATTEMPT_MODULE": self.plan.attempts, **INSECURE, **self.clock_of_workers.environment()}
         return Worker(f"worker-{machine.name}", machine, f"tcp://{self.address}:{self.scheduler_link.port}", **settings)
 
     def _link(self, port: int, seed: int) -> Link:

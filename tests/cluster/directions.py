@@ -1,4 +1,4 @@
-"""How a stand-in is to behave: by its machine, and by the height of the workload that it is at."""
+"""How attempts are to behave: stand-ins by machine and by the height of their workload, real ones by machine."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,6 +26,12 @@ class Directions:
     trial_seconds: float = 0.02
     twins: int = 0
     """So many more processes get the order of every attempt."""
+    evaluators: str | None = None
+    """Of real attempts: a function of `misbehaviours.py`."""
+    one_build_in: int = 5
+    """So often it is run."""
+    evaluator_bytes: int | None = None
+    """What an evaluator may take of memory, unless as much as this host lets it."""
 
     @classmethod
     def read(cls, machine: Path) -> "Directions":

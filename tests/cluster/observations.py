@@ -44,7 +44,7 @@ class Notebook:
 
 def read_observations(folder: Path) -> list[Observation]:
     """Of all notebooks below the folder, in the order of time."""
-    found = [seen for path in sorted(folder.rglob("*.jsonl")) for seen in _read(path)]
+    found = [seen for path in sorted(folder.rglob("notes/*.jsonl")) for seen in _read(path)]
     return sorted(found, key=lambda seen: seen.at)
 
 

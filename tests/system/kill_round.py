@@ -60,15 +60,10 @@ def kill_server(service: TuningService) -> bool:
     return True
 
 
-def kill_evaluator(service: TuningService) -> bool:
-    return service.kill_evaluator()
-
-
 VICTIMS: dict[str, Callable[[TuningService], bool]] = {
     "attempt": kill_attempt,
     "worker": kill_worker,
     "server": kill_server,
-    "evaluator": kill_evaluator,
 }
 
 

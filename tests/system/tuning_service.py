@@ -1,7 +1,6 @@
 """The real service with its real worker, and what one needs to be cruel to it."""
 
 import os
-import random
 import time
 from contextlib import suppress
 
@@ -30,12 +29,6 @@ class TuningService(ServiceProcess):
         """One that has evaluators: what only stands by has a server for them, and its tracker."""
         attempts = self.processes("tilewright_worker.child_main")
         return _kill_first([each for each in attempts if len(each.children(recursive=True)) > 2])
-
-    def kill_evaluator(self) -> bool:
-        """One that builds or measures: the server of evaluators has started it."""
-        servers = [child for each in self.processes("tilewright_worker.child_main") for child in each.children()]
-        evaluators = [process for server in servers for process in server.children()]
-        return _kill_first(random.sample(evaluators, len(evaluators)))
 
     def kill_worker(self) -> bool:
         """The parent of attempts."""

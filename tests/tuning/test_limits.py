@@ -2,9 +2,11 @@
 
 import ctypes
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import psutil
@@ -14,8 +16,9 @@ from tilewright.contract.candidates import Candidate, GenericTrace
 from tilewright.contract.records import FailureKind
 from tilewright.contract.workload import Workload
 from tilewright.workloads.memory import SHARE_OF_HOST, bytes_needed, misfit
+from tilewright_tuning.child_process import CommandFailed, ProcessEnded
 from tilewright_tuning.cores import Cores
-from tilewright_tuning.limits import MOST_FILE_BYTES, Limits, container_limits, host_memory_bytes
+from tilewright_tuning.limits import Limits, container_limits, host_memory_bytes
 from tilewright_tuning.pool import EvaluatorPool
 from tilewright_tuning.trials import Failed, Measured, run_trials
 
@@ -84,10 +87,38 @@ def print_without_end() -> None:
                 os.lseek(descriptor, 0, os.SEEK_SET)
 
 
-def write_without_end(path: str) -> None:
-    with open(path, "wb", buffering=0) as file:
-        while True:
-            file.write(b"\1" * MIB)
+def write_without_end() -> None:
+    """In memory: there is no other file that it may write."""
+    file = os.memfd_create("large")
+    while True:
+        os.write(file, b"\1" * MIB)
+
+
+def change_files(folder: str) -> None:
+    """By whatever leads to one."""
+    kept = f"{folder}/kept"
+    for change in (
+        lambda: Path(folder, "new").write_bytes(b""),
+        lambda: os.open(kept, os.O_WRONLY | os.O_APPEND),
+        lambda: os.open(kept, os.O_RDWR),
+        lambda: os.open(folder, os.O_TMPFILE | os.O_WRONLY),
+        lambda: os.open(kept, os.O_RDONLY | os.O_TRUNC),
+        lambda: os.truncate(kept, 0),
+        lambda: os.rename(kept, f"{folder}/moved"),
+        lambda: os.link(kept, f"{folder}/linked"),
+        lambda: os.symlink(kept, f"{folder}/linked"),
+        lambda: os.mkdir(f"{folder}/made"),
+        lambda: os.mkfifo(f"{folder}/made"),
+        lambda: os.chmod(kept, 0),
+        lambda: os.unlink(kept),
+    ):
+        try:
+            change()
+        except PermissionError:
+            continue
+        os._exit(7)
+    with open(kept) as file:
+        raise PermissionError(f"it only reads {file.read()}")
 
 
 def signal_others(pid: int) -> None:
@@ -162,15 +193,33 @@ def test_what_is_printed_without_end_fills_nothing_and_blocks_nobody(pool: Evalu
     assert failed.kind is FailureKind.TIMEOUT
 
 
-def test_a_file_without_end_ends_soon(pool: EvaluatorPool, tmp_path: Path) -> None:
-    failed = failure_of(pool, runs(write_without_end, str(tmp_path / "large")))
+def test_a_file_without_end_ends_soon(pool: EvaluatorPool) -> None:
+    failed = failure_of(pool, runs(write_without_end))
     assert "File too large" in failed.reason
-    assert (tmp_path / "large").stat().st_size <= MOST_FILE_BYTES
+
+
+def test_no_file_is_made_or_changed(pool: EvaluatorPool, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("what was there")
+    failed = failure_of(pool, runs(change_files, str(tmp_path)))
+    assert "it only reads what was there" in failed.reason
+    assert [each.name for each in tmp_path.iterdir()] == ["kept"]
 
 
 def test_no_other_process_is_reached(pool: EvaluatorPool) -> None:
     failed = failure_of(pool, runs(signal_others, os.getpid()))
     assert "nobody else can be reached" in failed.reason
+
+
+def test_what_ends_its_process_while_it_is_measured_is_not_touched_again(pool: EvaluatorPool) -> None:
+    candidate = tiled(16)
+    pool.build(candidate)
+    [evaluator] = [each for each in pool.evaluators if each.has_built(candidate)]
+    assert evaluator.pid is not None
+    Timer(0.5, os.kill, (evaluator.pid, signal.SIGSEGV)).start()
+    with pytest.raises(ProcessEnded, match="SIGSEGV"):
+        pool.measure(candidate, 100_000)
+    with pytest.raises(CommandFailed, match="it has ended an evaluator before"):
+        pool.measure(candidate, 1)
 
 
 def test_an_answer_that_is_none_ends_its_process(pool: EvaluatorPool) -> None:

@@ -251,3 +251,17 @@ def test_what_ended_an_evaluator_is_remembered_by_all_attempts_of_the_job(
     for _ in range(2):
         assert run_attempt(LonelyClient(DENSE), this_host(), tmp_path) == Finished()
     assert avoided == [set(), {"a" * 64}]
+
+
+def test_what_ended_an_evaluator_is_no_word_on_other_workloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    avoided: list[set[str]] = []
+
+    def crash(*arguments: Any, **options: Any) -> Tuned:
+        pool = arguments[4]
+        avoided.append(set(pool.avoided))
+        pool.avoided.add("a" * 64)
+        raise NoAnswer("no answer within 60 s")
+
+    monkeypatch.setattr(workload_tuning, "tune", crash)
+    assert run_attempt(LonelyClient(DENSE, GROUPED), this_host(), tmp_path) == Finished()
+    assert avoided == [set(), set()]

@@ -1,7 +1,8 @@
 """The evaluators, the cores that they run on, and who of them has built what."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tilewright.contract.candidates import Candidate
 from tilewright.contract.schedules import InstructionCount, Verification
@@ -49,7 +50,9 @@ class EvaluatorPool:
         self.build_seconds = build_seconds
         self.pulse = pulse or Pulse()
         self.avoided: set[str] = set()
-        """Ids of candidates that ended a process of ours: they are known, but none touches them again."""
+        """Ids of candidates of the workload that ended a process of ours: they are known, but none touches them again.
+
+        Whoever prepares the next workload says which these are."""
         self.evaluators = [make_evaluator() for _ in range(EVALUATORS if len(cores.all) > 1 else 1)]
         for evaluator in self.evaluators:
             evaluator.pulse = self.pulse
@@ -105,13 +108,15 @@ class EvaluatorPool:
         """Latencies in us. Raises CallFailed."""
         evaluator = self._evaluator_with(candidate)
         evaluator.run_on(self.cores.measuring)
-        return evaluator.call(TakeLatencies(candidate.id, repeats), MEASURE_SECONDS)
+        with self._avoiding(candidate):
+            return evaluator.call(TakeLatencies(candidate.id, repeats), MEASURE_SECONDS)
 
     def verify(self, candidate: Candidate) -> Verification | Mismatch:
         """Put it through the bit-exactness gate. Raises CallFailed."""
         evaluator = self._evaluator_with(candidate)
         evaluator.run_on(self.cores.all)
-        return evaluator.call(Verify(candidate.id), VERIFY_SECONDS)
+        with self._avoiding(candidate):
+            return evaluator.call(Verify(candidate.id), VERIFY_SECONDS)
 
     def count_instructions(self, candidate: Candidate) -> InstructionCount:
         """Count the dot products in its machine code. Raises CallFailed."""
@@ -131,10 +136,16 @@ class EvaluatorPool:
         evaluator = self.evaluators[0]
         self.ensure_ready(evaluator)
         evaluator.run_on(self.cores.all)
-        try:
+        with self._avoiding(candidate):
             evaluator.call(Build(candidate), self.build_seconds)
+        evaluator.built.add(candidate.id)
+        return evaluator
+
+    @contextmanager
+    def _avoiding(self, candidate: Candidate) -> Iterator[None]:
+        """From now on, if it ends its process."""
+        try:
+            yield
         except (ProcessEnded, NoAnswer):
             self.avoided.add(candidate.id)
             raise
-        evaluator.built.add(candidate.id)
-        return evaluator

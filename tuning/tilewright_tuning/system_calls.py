@@ -1,4 +1,5 @@
-"""System calls that a process has no use for which only computes: without them it starts nothing and reaches nobody.
+"""System calls that a process has no use for which only computes: without them it starts nothing, reaches nobody and
+changes no file, so that it cannot fill a disk either.
 
 The kernel's filter (seccomp) holds for good, for every thread that is started later. `SPEC_ALLOW` matters: without it
 older kernels turn off the speculation of stores for the whole process, and kernels would be measured slower.
@@ -16,36 +17,61 @@ ARCHITECTURE = 0xC000003E
 
 X32_BIT = 0x40000000
 CLONE, CLONE3, KILL, TGKILL, PRLIMIT = 56, 435, 62, 234, 302
+OPEN, OPENAT, OPENAT2 = 2, 257, 437
 CLONE_THREAD = 0x10000
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 REFUSED = {
     "socket": 41,
     "fork": 57,
     "vfork": 58,
     "execve": 59,
+    "truncate": 76,
+    "rename": 82,
+    "mkdir": 83,
+    "rmdir": 84,
+    "creat": 85,
+    "link": 86,
+    "unlink": 87,
+    "symlink": 88,
+    "chmod": 90,
+    "chown": 92,
+    "lchown": 94,
     "ptrace": 101,
     "setpgid": 109,
     "setsid": 112,
+    "mknod": 133,
+    "mount": 165,
     "rt_sigqueueinfo": 129,
     "tkill": 200,
+    "mkdirat": 258,
+    "mknodat": 259,
+    "fchownat": 260,
+    "unlinkat": 263,
+    "renameat": 264,
+    "linkat": 265,
+    "symlinkat": 266,
+    "fchmodat": 268,
     "unshare": 272,
     "rt_tgsigqueueinfo": 297,
     "perf_event_open": 298,
     "setns": 308,
     "process_vm_readv": 310,
     "process_vm_writev": 311,
+    "renameat2": 316,
     "bpf": 321,
     "execveat": 322,
     "pidfd_send_signal": 424,
     "io_uring_setup": 425,
     "pidfd_open": 434,
     "pidfd_getfd": 438,
+    "fchmodat2": 452,
 }
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 """Of the filter's own machine code."""
 
-NUMBER, ARCH, FIRST_ARGUMENT = 0, 4, 16
+NUMBER, ARCH, FIRST_ARGUMENT, SECOND_ARGUMENT, THIRD_ARGUMENT = 0, 4, 16, 24, 32
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000
 """REFUSE plus an errno."""
 
@@ -79,6 +105,9 @@ def _filter(pid: int) -> list[Instruction]:
         *(each for number in REFUSED.values() for each in _refused(number, EPERM)),
         # The C library then takes the older call, whose flags a filter can see.
         *_refused(CLONE3, ENOSYS),
+        *_refused(OPENAT2, ENOSYS),
+        *_only(OPEN, (ANY_BIT, 1, 0, WRITES), SECOND_ARGUMENT),
+        *_only(OPENAT, (ANY_BIT, 1, 0, WRITES), THIRD_ARGUMENT),
         *_only(CLONE, (ANY_BIT, 0, 1, CLONE_THREAD)),
         *_only(KILL, (EQUAL, 0, 1, pid)),
         *_only(TGKILL, (EQUAL, 0, 1, pid)),
@@ -91,11 +120,11 @@ def _refused(number: int, errno: int) -> list[Instruction]:
     return [(EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE | errno)]
 
 
-def _only(number: int, test: Instruction) -> list[Instruction]:
-    """Allowed only where the test holds of its first argument."""
+def _only(number: int, test: Instruction, argument: int = FIRST_ARGUMENT) -> list[Instruction]:
+    """Allowed only where the test holds of an argument."""
     return [
         (EQUAL, 0, 4, number),
-        (LOAD, 0, 0, FIRST_ARGUMENT),
+        (LOAD, 0, 0, argument),
         test,
         (RETURN, 0, 0, ALLOW),
         (RETURN, 0, 0, REFUSE | EPERM),

@@ -118,7 +118,6 @@ class Attempt:
             self._journal = journal = Journal(job_folder(logs_dir, client.order.job_id, brief.database_id))
             closing.callback(journal.close)
             writer, log = Writer(journal, client.order.attempt), TuningLog(journal)
-        pool.avoided |= journal.crashed()
         peak = with_peak(host, pool, target.isa).peak_gmacs.get(target.isa)
         self._tuning = WorkloadTuning(
             client, target, pool, journal, log, peak_gmacs=None if peak is None else peak * target.threads

@@ -59,15 +59,17 @@ class Journal:
                     self._known[workload.id] = workload
         return self._known.get(workload_id)
 
-    def crashed(self) -> set[str]:
-        """Ids of candidates that ended a process of some attempt of this job."""
+    def crashed(self, workload_id: str) -> set[str]:
+        """Ids of candidates of this workload that ended a process of some attempt of this job."""
         if not self._crashed.exists():
             return set()
-        return set(self._crashed.read_text(errors="replace").split())
+        lines = (line.split() for line in self._crashed.read_text(errors="replace").splitlines())
+        return {line[1] for line in lines if len(line) == 2 and line[0] == workload_id}
 
-    def note_crashed(self, candidate_id: str) -> None:
+    def note_crashed(self, workload_id: str, candidate_id: str) -> None:
+        """Other workloads have candidates of the same id, for which it says nothing."""
         crashed = Lines(self._crashed)
-        crashed.append(candidate_id)
+        crashed.append(f"{workload_id} {candidate_id}")
         crashed.close()
 
     def note_error(self, traceback: str) -> None:

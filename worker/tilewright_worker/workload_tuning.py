@@ -56,6 +56,7 @@ class WorkloadTuning:
         workload, started = briefed.workload, time.monotonic()
         with writing_log():
             self._journal.begin(workload)
+            self._pool.avoided = self._journal.crashed(workload.id)
         history = self._client.history(workload.id, self._target.isa, neighbours=True)
         tuned = self._tune(briefed, history)
         self._pool.pulse.check()
@@ -91,7 +92,7 @@ class WorkloadTuning:
         finally:
             sender.close()
             self.has_delivered_all = self.has_delivered_all and sender.has_sent_all
-            self._note_crashed()
+            self._note_crashed(briefed.workload)
 
     def _store_trial(self, workload: Workload, sender: RecordSender) -> Callable[[Trial], None]:
         def store(trial: Trial) -> None:
@@ -109,10 +110,10 @@ class WorkloadTuning:
         with writing_log():
             self._log.catch_up()
 
-    def _note_crashed(self) -> None:
+    def _note_crashed(self, workload: Workload) -> None:
         with writing_log():
-            for candidate_id in self._pool.avoided - self._journal.crashed():
-                self._journal.note_crashed(candidate_id)
+            for candidate_id in self._pool.avoided - self._journal.crashed(workload.id):
+                self._journal.note_crashed(workload.id, candidate_id)
 
     def _publish(self, workload: Workload, tuned: Tuned, history: History) -> Schedule | None:
         """The workload's schedule: the incumbent, or a challenger that beat it."""

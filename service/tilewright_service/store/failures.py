@@ -8,6 +8,8 @@ from tilewright.errors import InvalidRequest, StorageFull, TilewrightError, Unav
 
 FULL = ("disk is full", "No space left", "could not extend file")
 READ_ONLY = ("readonly", "read-only")
+BROKEN = ("disk I/O error", "Input/output error")
+"""What SQLite says, too, once the system has made the whole disk read-only under it."""
 PASSING = (OperationalError, InternalError, InterfaceError)
 """Lost connections, locks that were not had in time, deadlocks, a server that stands by: another try may do."""
 
@@ -31,6 +33,8 @@ def _passing(said: str) -> TilewrightError:
         return StorageFull("the database cannot grow: free some space on the disk of the service")
     if any(words in said for words in READ_ONLY):
         return Unavailable("the database can only be read: make its directory writable")
+    if any(words in said for words in BROKEN):
+        return Unavailable("the disk of the database fails or can only be read: repair it, then restart the service")
     return Unavailable(f"the database does not answer: {_first_line(said)}")
 
 

@@ -1,146 +1,147 @@
-"""Real attempts: they compile and measure with the real TVM, and something happens to them."""
+"""Real attempts whose evaluators are killed, or take of their host whatever they get."""
 
-import os
-import subprocess
 import time
 from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from tests.environment import environment
-from tests.services import ServiceProcess
-from tests.system.kill_round import Strike, play, workloads
-from tests.system.running_scheduler import running_scheduler, running_worker
-from tests.system.tuning_service import TuningService
-from tilewright.contract.jobs import Job, JobState
-from tilewright.contract.workers import WorkerState
+import psutil
 
+from tilewright.contract.workload import Workload
+
+from ..cluster import REAL, Cluster
+from ..consumption import Consumption
+from ..journals import Journals
 from ..patience import until
+from ..real_jobs import fresh_workloads, require_exact_kernels, require_nobody_blamed, submit
 from ..stage import Stage, scenario
+from .hosts import trials
+from .kills import BOTH, KILLS
 
-KILLS = 10
-"""In one run: twenty of them make the two hundred that are asked for."""
-TRIALS = 60
-WAYS = {"full": "fill", "read-only": "close"}
+MIB = 2**20
+EVALUATOR_BYTES = 1024 * MIB
+MOST_PROCESSES = 4
+"""Two evaluators, and what takes their place while they end."""
+MOST_DISK = 16
+"""MiB of journals and logs."""
 
 
-@scenario(times=20, databases=("sqlite",))
+@scenario(times=5, databases=BOTH)
 def kill_evaluators(stage: Stage) -> None:
-    """`kill -9` of those that build and measure. What they were at is a failed trial, and nothing else is lost."""
-    with TemporaryDirectory(prefix="tilewright-evaluators-") as folder, TuningService(Path(folder)) as service:
-        for number in range(KILLS):
-            if stage.counts["kills"] >= KILLS:
-                break
-            instants = sorted(stage.random.uniform(1, 8) for _ in range(3))
-            strikes = [Strike("evaluator", after_seconds=each) for each in instants]
-            outcome = play(service, number, *strikes)
-            stage.counts["kills"] += outcome.struck
-            stage.counts["jobs"] += 1
-            stage.counts["records"] += len(service.records(number + 1))
-            stage.faults += outcome.faults
-            stage.require(outcome.attempts == 1, f"the kills cost {outcome.attempts - 1} attempts")
-            stage.took("a job", outcome.seconds)
+    """At random instants of real attempts: each kill costs a trial at most, and no job more than that."""
+    fresh = fresh_workloads()
+    asked: list[Workload] = []
+    with stage.cluster(workers=1, attempts=REAL) as cluster:
+        jobs: list[int] = []
+        while stage.counts["kills"] < KILLS:
+            if all(cluster.observer.state(job) in ("finished", "failed") for job in jobs):
+                asked += (workloads := [next(fresh), next(fresh)])
+                jobs.append(submit(cluster, *workloads))
+            time.sleep(stage.random.uniform(0, 1.5))
+            stage.counts["kills"] += _kill_evaluator(stage, cluster)
+        stage.took("all is done after the last kill", cluster.observer.wait(*jobs, seconds=240))
+        _judge(stage, cluster, asked)
 
 
-@scenario(times=3, databases=("sqlite",))
-def tuning_disk(stage: Stage) -> None:
-    """The disk on which attempts keep their journals is full for a while, or read-only: the host is set aside."""
-    if os.getuid() != 0:
-        stage.skip("only root can mount a small disk")
-        return
-    with (
-        TemporaryDirectory(prefix="tilewright-disk-") as folder,
-        TuningDisk(Path(folder) / "logs") as disk,
-        TuningService(Path(folder)) as service,
-    ):
-        for number, way in enumerate(WAYS):
-            _ail(stage, service, disk, way, number)
+def _kill_evaluator(stage: Stage, cluster: Cluster) -> bool:
+    found = sorted(cluster.evaluators(), key=lambda each: each.pid)
+    if not found:
+        return False
+    victim = stage.random.choice(found)
+    with suppress(psutil.NoSuchProcess):
+        victim.kill()
+        return True
+    return False
 
 
-def _ail(stage: Stage, service: TuningService, disk: "TuningDisk", way: str, number: int) -> None:
-    until(lambda: not service.attempt_sessions() or _state(service) is WorkerState.IDLE, 30, "the worker is idle")
-    getattr(disk, WAYS[way])()
-    stage.counts[f"{way} disks"] += 1
-    began = time.monotonic()
-    job = service.hub.submit(workloads(number), trials=TRIALS // 3).job
-    until(lambda: _state(service) is WorkerState.SET_ASIDE, 60, "the host is set aside")
-    stage.took("the sick host is set aside", time.monotonic() - began)
-    [worker] = service.hub.client.workers()
-    stage.require("disk" in str(worker.reason) or "write" in str(worker.reason), f"its reason is {worker.reason}")
-    disk.heal()
-    began = time.monotonic()
-    until(lambda: _state(service) is not WorkerState.SET_ASIDE, 60, "the host is back")
-    stage.took("it is back after it was well", time.monotonic() - began)
-    _require_finished(stage, _await_end(service, job.id))
+@scenario(times=3)
+def evaluators_out_of_memory(stage: Stage) -> None:
+    _misbehave(stage, "allocate")
 
 
-@scenario(times=3, databases=("sqlite",))
+@scenario(times=3)
+def evaluators_that_fork(stage: Stage) -> None:
+    _misbehave(stage, "fork")
+
+
+@scenario(times=3)
+def evaluators_that_start_threads(stage: Stage) -> None:
+    _misbehave(stage, "start_threads")
+
+
+@scenario(times=3)
+def evaluators_that_write(stage: Stage) -> None:
+    """One file without end."""
+    _misbehave(stage, "write_a_file")
+
+
+@scenario(times=3)
+def evaluators_that_fill_the_disk(stage: Stage) -> None:
+    """Files without end."""
+    _misbehave(stage, "fill_the_disk")
+
+
+@scenario(times=3)
+def evaluators_that_print(stage: Stage) -> None:
+    _misbehave(stage, "print_on")
+
+
+@scenario(times=3)
+def evaluators_that_hang(stage: Stage) -> None:
+    _misbehave(stage, "hang")
+
+
+@scenario(times=3)
+def evaluators_that_die(stage: Stage) -> None:
+    _misbehave(stage, "die")
+
+
+def _misbehave(stage: Stage, how: str) -> None:
+    """Every fifth build of real attempts: bounded, and all other candidates are tried."""
+    fresh = fresh_workloads()
+    asked = [next(fresh), next(fresh)]
+    with stage.cluster(workers=1, attempts=REAL) as cluster, Consumption(cluster) as taken:
+        for machine in cluster.machines:
+            (machine.folder / "files").mkdir()
+            machine.direct({"evaluators": how, "evaluator_bytes": EVALUATOR_BYTES})
+        job = submit(cluster, *asked, trials=12)
+        stage.took("the job is over", cluster.observer.wait(job, seconds=240), at_most=120)
+        _judge(stage, cluster, asked)
+        journals = Journals(cluster)
+        stage.counts["misbehaviours"] += len(journals.misbehaved)
+        stage.require(bool(journals.misbehaved), "nothing misbehaved")
+        stage.require(journals.misbehaved <= journals.failed, "what misbehaved has not failed")
+        stage.require(cluster.observer.job(job)["attempt"] == 1, "the attempt was lost")
+        require_nobody_blamed(stage, cluster, job)
+    stage.figure("processes of evaluators", taken.processes, "at once", at_most=MOST_PROCESSES)
+    stage.figure("threads of evaluators", taken.threads, "at once")
+    stage.figure("memory of evaluators", taken.megabytes, "MiB", at_most=2 * EVALUATOR_BYTES / MIB)
+    stage.figure("disk of the host", taken.disk_megabytes, "MiB", at_most=MOST_DISK)
+
+
+@scenario(times=2)
 def service_away_60(stage: Stage) -> None:
-    """The attempt goes on for the minute, and delivers what it measured."""
-    with TemporaryDirectory(prefix="tilewright-away-") as folder, running_scheduler() as (url, _):
-        logs = {"TILEWRIGHT_LOGS_DIR": f"{folder}/worker", "TILEWRIGHT_LOCKS_DIR": f"{folder}/locks"}
-        with running_worker(url, environment(**logs)), TuningService(Path(folder), TILEWRIGHT_ENGINE=url) as service:
-            job = service.hub.submit([*workloads(0), *workloads(1)], trials=TRIALS).job
-            until(lambda: len(service.records(job.id)) > 5, 60, "the attempt is at work")
-            acknowledged = service.records(job.id)
-            service.kill()
-            stage.counts["outages"] += 1
-            time.sleep(60)
-            service.start()
-            began = time.monotonic()
-            until(lambda: len(service.records(job.id)) > len(acknowledged), 30, "records arrive again")
-            stage.took("records arrive after its return", time.monotonic() - began)
-            ended = _await_end(service, job.id)
-            stage.counts["records"] += len(service.records(job.id))
-            stored = service.records(job.id)
-            lost = [each for each in acknowledged if stored.get(each) != acknowledged[each]]
-            stage.require(not lost, f"acknowledged records are gone or others: {lost}")
-            stage.require(ended.attempt == 1, f"it took {ended.attempt} attempts")
-            _require_finished(stage, ended)
+    """A real attempt goes on measuring without it, and all of it arrives."""
+    fresh = fresh_workloads()
+    asked = [next(fresh) for _ in range(3)]
+    with stage.cluster(workers=1, attempts=REAL) as cluster:
+        job = submit(cluster, *asked, trials=50)
+        until(lambda: trials(cluster, job) > 5, 60, "the job has begun")
+        cluster.services[0].kill()
+        stage.counts["outages"] += 1
+        began, before = time.monotonic(), len(Journals(cluster).records)
+        time.sleep(60)
+        stage.figure("trials while it was away", len(Journals(cluster).records) - before, "", at_least=1)
+        cluster.services[0].start()
+        cluster.notebook.note("outage", began=began)
+        back = until(lambda: Journals(cluster).are_delivered, 20, "what was measured meanwhile arrives")
+        stage.took("what was measured meanwhile has arrived", back, at_most=10)
+        cluster.observer.wait(job, seconds=240)
+        _judge(stage, cluster, asked)
+        stage.require(cluster.observer.job(job)["attempt"] == 1, "the attempt was lost")
+        require_nobody_blamed(stage, cluster, job)
 
 
-def _state(service: ServiceProcess) -> WorkerState | None:
-    assert isinstance(service, TuningService)
-    return next((each.state for each in service.hub.client.workers()), None)
-
-
-def _await_end(service: TuningService, job_id: int) -> Job:
-    until(lambda: service.hub.client.job(job_id).state.is_final, 240, "the job has ended")
-    return service.hub.client.job(job_id)
-
-
-def _require_finished(stage: Stage, job: Job) -> None:
-    stage.counts["jobs"] += 1
-    stage.require(job.state is JobState.FINISHED, f"job {job.id} is {job.state}: {job.reason}")
-    blamed = [each.name for each in job.workloads if each.tries]
-    stage.require(not blamed, f"{blamed} were blamed")
-
-
-class TuningDisk:
-    """A small file system in memory; wants to be root."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> "TuningDisk":
-        self._folder.mkdir()
-        self._mount("size=512m,mode=700")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "-l", self._folder], capture_output=True, check=False)
-
-    def fill(self) -> None:
-        ballast = self._folder / "ballast"
-        subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=1M"], capture_output=True, check=False)
-
-    def close(self) -> None:
-        self._mount("remount,ro")
-
-    def heal(self) -> None:
-        self._mount("remount,rw")
-        with suppress(FileNotFoundError):
-            (self._folder / "ballast").unlink()
-
-    def _mount(self, options: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self._folder], check=True)
+def _judge(stage: Stage, cluster: Cluster, asked: list[Workload]) -> None:
+    stage.faults += Journals(cluster).faults()
+    require_exact_kernels(stage, cluster, *asked)
+    left = until(lambda: not cluster.evaluators(), 10, "no evaluator is left")
+    stage.took("the last evaluator has ended", left)
