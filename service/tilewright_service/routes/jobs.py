@@ -51,7 +51,7 @@ def submit_job(
     submission = submit(session, request, idempotency_key, user, limits)
     response.status_code = 201 if submission.adds_work else 200
     response.headers["Location"] = f"/v1/jobs/{submission.job_id}"
-    return store.get_job(session, submission.job_id, capacity)
+    return submission.job(session, capacity)
 
 
 @router.get("")
