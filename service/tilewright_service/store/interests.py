@@ -16,7 +16,7 @@ NOBODY = ""
 
 def add_interest(session: Session, job_id: int, caller: str) -> None:
     row = {"job_id": job_id, "caller": caller, "created_at": now()}
-    session.execute(WANTED.of(session), row)
+    session.connection().execute(WANTED.of(session), row)
 
 
 def withdraw(session: Session, job: JobRow, caller: str, everybody: bool) -> bool:

@@ -70,7 +70,8 @@ def find_known(session: Session, job: JobRow) -> dict[str, Known]:
         "version": job.version,
         "seconds": job.seconds,
     }
-    found = session.execute(statement, asked)
+    session.flush()
+    found = session.connection().execute(statement, asked)
     return {workload_id: Known(job_id, id) for workload_id, id, job_id in found if job_id is not None}
 
 

@@ -122,7 +122,8 @@ def _open_digest(request: JobRequest, digest: str) -> str:
 def _find(session: Session, request: JobRequest, digest: str) -> int | None:
     """Locked, so that it is as it was found until the caller is one of those who want it."""
     asked = {"digest": digest, "trials": request.trials, "seconds": request.seconds}
-    return session.scalar(_equals(request.seconds is not None), asked)
+    job_id: int | None = session.connection().scalar(_equals(request.seconds is not None), asked)
+    return job_id
 
 
 @cache
@@ -162,12 +163,12 @@ def _create(
 ) -> NewJob | None:
     """None when an equal one was made at the same moment."""
     values = _values(request, digest, caller)
-    job_id: int | None = session.scalar(MADE.of(session), values)
+    job_id: int | None = session.connection().scalar(MADE.of(session), values)
     if job_id is None:
         return None
     keep_workloads(session, [workload for workload, _ in workloads])
     rows = [_queued(job_id, position, *each) for position, each in enumerate(workloads)]
-    session.execute(QUEUED, rows)
+    session.connection().execute(QUEUED, rows)
     add_interest(session, job_id, caller)
     tell(session, job_id, QueuedEvent, QueuedData(workloads=len(workloads)))
     return NewJob(

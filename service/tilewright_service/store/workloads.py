@@ -16,7 +16,7 @@ def keep_workloads(session: Session, workloads: Iterable[Workload]) -> None:
     # In the same order everywhere, so that two who store the same do not wait for each other.
     ordered = sorted(workloads, key=lambda each: each.id)
     rows = [{"id": workload.id, "document": workload.canonical_json} for workload in ordered]
-    session.execute(KEPT.of(session), rows)
+    session.connection().execute(KEPT.of(session), rows)
 
 
 @lru_cache(maxsize=2048)
