@@ -1,10 +1,12 @@
 """What handlers ask for: a transaction, a snapshot, the attempt that calls, what the service is made of."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
+from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import Depends, Header, Path, Query, Request
-from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -36,7 +38,7 @@ async def write(request: Request) -> AsyncIterator[Session]:
     state = request.app.state
     async with state.writing.take(caller_of(request.scope)):
         with state.metrics.write_seconds.time():
-            async with contextmanager_in_threadpool(state.database.writing()) as session:
+            async with _ending_in_thread(state.database.writing()) as session:
                 yield session
 
 
@@ -65,8 +67,28 @@ async def get_writer(request: Request) -> Writer:
 async def read(request: Request) -> AsyncIterator[Session]:
     state = request.app.state
     turn = state.reading.take(caller_of(request.scope))
-    async with turn, contextmanager_in_threadpool(state.database.reading()) as session:
+    async with turn, _ending_in_thread(state.database.reading()) as session:
         yield session
+
+
+@asynccontextmanager
+async def _ending_in_thread(context: AbstractContextManager[Session]) -> AsyncIterator[Session]:
+    """A connection is taken with the first statement, so that to begin waits for nothing, and only the end does."""
+    session = context.__enter__()
+    try:
+        yield session
+    except BaseException as error:
+        if not await _end(context, error):
+            raise
+    else:
+        await _end(context, None)
+
+
+async def _end(context: AbstractContextManager[Session], error: BaseException | None) -> bool:
+    """Whatever becomes of who asked. It waits for no thread that handlers have: one of them may wait for this end."""
+    kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
+    with CancelScope(shield=True):
+        return bool(await to_thread.run_sync(context.__exit__, kind, error, trace, limiter=CapacityLimiter(1)))
 
 
 async def wake_dispatcher(request: Request) -> AsyncIterator[None]:

@@ -16,7 +16,8 @@ from tilewright_service.dependencies import (
     User,
     Writing,
 )
-from tilewright_service.pages import document_page, next_page
+from tilewright_service.documents import document_of
+from tilewright_service.pages import DocumentResponse, document_page, next_page
 from tilewright_service.store import endings
 from tilewright_service.store import jobs as store
 from tilewright_service.store.limits import QueueLimits
@@ -34,24 +35,25 @@ class JobQuery(PageQuery):
     state: JobState | None = None
 
 
-@router.post("", status_code=201, dependencies=[Dispatching], responses={200: {"model": Job}})
+@router.post("", status_code=201, dependencies=[Dispatching], response_model=Job, responses={200: {"model": Job}})
 def submit_job(
     request: SubmittedJob,
-    response: Response,
     session: Writing,
     capacity: Capacity,
     settings: Settings,
     user: User = "",
     idempotency_key: IdempotencyKey = None,
-) -> Job:
+) -> Response:
     """201 with a new job that has something to do. 200 with one that is open, or has spent this budget already, for the
     same workloads; and with a new one that is finished, where jobs before it have tuned all of its workloads.
     """
     limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
     submission = submit(session, request, idempotency_key, user, limits)
-    response.status_code = 201 if submission.adds_work else 200
-    response.headers["Location"] = f"/v1/jobs/{submission.job_id}"
-    return store.get_job(session, submission.job_id, capacity)
+    return DocumentResponse(
+        document_of(submission.job(session, capacity)),
+        status_code=201 if submission.adds_work else 200,
+        headers={"Location": f"/v1/jobs/{submission.job_id}"},
+    )
 
 
 @router.get("")

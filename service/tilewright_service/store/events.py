@@ -30,7 +30,8 @@ NEW = insert(EventRow)
 
 def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
     """Add an event to the story of a job."""
-    session.execute(ADDED, _values(job_id, event, data))
+    session.flush()
+    session.connection().execute(ADDED, _values(job_id, event, data))
 
 
 def tell_workloads(

@@ -8,16 +8,15 @@ from sqlalchemy.orm import Session
 from tilewright.errors import NotYours
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import InterestRow, JobRow
-from tilewright_service.store.upsert import insert
+from tilewright_service.store.upsert import Upsert
 
 NOBODY = ""
 """Who does not say who he is: he acts for all."""
 
 
-def add_interest(session: Session, job: JobRow, caller: str) -> None:
-    row = {"job_id": job.id, "caller": caller, "created_at": now()}
-    wants_again = {"index_elements": ["job_id", "caller"], "set_": {"withdrawn_at": None}}
-    session.execute(insert(session, InterestRow.__table__).on_conflict_do_update(**wants_again), row)
+def add_interest(session: Session, job_id: int, caller: str) -> None:
+    row = {"job_id": job_id, "caller": caller, "created_at": now()}
+    session.connection().execute(WANTED.of(session), row)
 
 
 def withdraw(session: Session, job: JobRow, caller: str, everybody: bool) -> bool:
@@ -42,6 +41,10 @@ def owners(session: Session, job_ids: Sequence[int]) -> dict[int, list[str]]:
     return found
 
 
+WANTED = Upsert(
+    InterestRow,
+    lambda insert: insert.on_conflict_do_update(index_elements=["job_id", "caller"], set_={"withdrawn_at": None}),
+)
 OWNERS = (
     select(InterestRow.job_id, InterestRow.caller)
     .where(

@@ -1,24 +1,55 @@
 """Jobs as people see them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import Job, JobState, JobSummary, JobWorkload, WorkloadState
+from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest, NotFound
-from tilewright_service.store.interests import owners
-from tilewright_service.store.progress import progress_of, tally_workloads
+from tilewright_service.store.interests import NOBODY, owners
+from tilewright_service.store.progress import Tally, progress_of, tally_workloads
 from tilewright_service.store.tables import FOR_CHANGE, AttemptRow, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.waiting import Capacity, explain_waiting
 from tilewright_service.store.workloads import gmacs, parse_workload
 
 
+class NewJob(NamedTuple):
+    """A job as this transaction has written it; nobody else has seen it."""
+
+    row: JobRow
+    workloads: list[tuple[JobWorkloadRow, Workload]]
+
+
+class Facts(NamedTuple):
+    """What other tables have of a job."""
+
+    owners: list[str]
+    tally: Tally
+    attempts_open: int
+    first_workload: str | None
+
+
 def get_job(session: Session, job_id: int, capacity: Capacity | None) -> Job:
     (summary,) = _as_summaries(session, [job_row(session, job_id)], capacity)
-    workloads = [_as_job_workload(*row) for row in session.execute(WORKLOADS, {"job_id": job_id})]
+    rows = session.execute(WORKLOADS, {"job_id": job_id})
+    workloads = [_as_job_workload(row, parse_workload(document), *best) for row, document, *best in rows]
     return Job(**dict(summary), workloads=workloads)
+
+
+def new_job(session: Session, made: NewJob, capacity: Capacity | None) -> Job:
+    """As `get_job` would find it: only what it waits for is asked."""
+    job, count = made.row, len(made.workloads)
+    facts = Facts(
+        owners=[] if job.submitter == NOBODY else [job.submitter],
+        tally=Tally(workloads=count, trials_left=count * job.trials),
+        attempts_open=0,
+        first_workload=made.workloads[0][1].name,
+    )
+    summary = _as_summary(job, facts, explain_waiting(session, [job], capacity).get(job.id))
+    return Job(**dict(summary), workloads=[_as_job_workload(row, workload) for row, workload in made.workloads])
 
 
 def job_page(
@@ -49,7 +80,8 @@ def job_row(session: Session, job_id: int, lock: bool = False) -> JobRow:
 def job_workloads(session: Session, job_id: int, workload_ids: Sequence[str]) -> list[JobWorkload]:
     """Some of a job, in its order."""
     which = {"job_id": job_id, "workload_ids": workload_ids}
-    return [_as_job_workload(*row) for row in session.execute(SOME_WORKLOADS, which)]
+    rows = session.execute(SOME_WORKLOADS, which)
+    return [_as_job_workload(row, parse_workload(document), *best) for row, document, *best in rows]
 
 
 def job_workload_row(session: Session, job_id: int, workload_id: str) -> JobWorkloadRow:
@@ -70,30 +102,32 @@ def _as_summaries(session: Session, jobs: Sequence[JobRow], capacity: Capacity |
         _open_attempts(session, job_ids),
         _first_workloads(session, job_ids),
     )
-    return [
-        JobSummary(
-            id=job.id,
-            state=JobState(job.state),
-            reason=waiting.get(job.id, job.reason),
-            network=job.network,
-            first_workload=first.get(job.id),
-            target=job.target,
-            threads=job.threads,
-            host_class=job.host_class or None,
-            trials=job.trials,
-            seconds=job.seconds,
-            priority=job.priority,
-            owners=wanted_by.get(job.id, []),
-            attempt=job.attempt,
-            attempts_open=at_it.get(job.id, 0),
-            cancel_requested=job.cancel_requested_at is not None,
-            created_at=job.created_at,
-            started_at=job.started_at,
-            finished_at=job.finished_at,
-            progress=progress_of(job, tallies[job.id]),
-        )
-        for job in jobs
-    ]
+    facts = [Facts(wanted_by.get(each, []), tallies[each], at_it.get(each, 0), first.get(each)) for each in job_ids]
+    return [_as_summary(job, its, waiting.get(job.id, job.reason)) for job, its in zip(jobs, facts, strict=True)]
+
+
+def _as_summary(job: JobRow, facts: Facts, reason: str | None) -> JobSummary:
+    return JobSummary(
+        id=job.id,
+        state=JobState(job.state),
+        reason=reason,
+        network=job.network,
+        first_workload=facts.first_workload,
+        target=job.target,
+        threads=job.threads,
+        host_class=job.host_class or None,
+        trials=job.trials,
+        seconds=job.seconds,
+        priority=job.priority,
+        owners=facts.owners,
+        attempt=job.attempt,
+        attempts_open=facts.attempts_open,
+        cancel_requested=job.cancel_requested_at is not None,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        progress=progress_of(job, facts.tally),
+    )
 
 
 def _open_attempts(session: Session, job_ids: Sequence[int]) -> dict[int, int]:
@@ -139,12 +173,11 @@ FIRST_WORKLOADS = (
 
 def _as_job_workload(
     row: JobWorkloadRow,
-    document: str,
-    published_latency_us: float | None,
-    share_of_peak: float | None,
-    speedup_over_default: float | None,
+    workload: Workload,
+    published_latency_us: float | None = None,
+    share_of_peak: float | None = None,
+    speedup_over_default: float | None = None,
 ) -> JobWorkload:
-    workload = parse_workload(document)
     best_latency_us = published_latency_us or row.best_latency_us
     return JobWorkload(
         workload_id=row.workload_id,

@@ -29,12 +29,16 @@ class Known(NamedTuple):
 
 def settle_known(session: Session, job: JobRow) -> None:
     """What is known of the workloads that wait is done, and a job of which nothing is left ends. A few questions."""
-    known = _find_known(session, job)
+    known = find_known(session, job)
     if known:
-        session.execute(update(JobWorkloadRow), [_done(job, workload_id, known[workload_id]) for workload_id in known])
-        session.expire_all()
-        tell_workloads(session, job.id, list(known), WorkloadDoneEvent)
-        settle_job(session, job)
+        settle(session, job, known)
+
+
+def settle(session: Session, job: JobRow, known: dict[str, Known]) -> None:
+    session.execute(update(JobWorkloadRow), [_done(job, workload_id, known[workload_id]) for workload_id in known])
+    session.expire_all()
+    tell_workloads(session, job.id, list(known), WorkloadDoneEvent)
+    settle_job(session, job)
 
 
 def covers_seconds(has_limit: bool) -> ColumnElement[bool]:
@@ -54,7 +58,7 @@ def _done(job: JobRow, workload_id: str, known: Known) -> dict[str, object]:
     }
 
 
-def _find_known(session: Session, job: JobRow) -> dict[str, Known]:
+def find_known(session: Session, job: JobRow) -> dict[str, Known]:
     """Of each workload that waits: the fastest current schedule for which a job has done what this one asks for."""
     statement = _known(job.target != "auto", bool(job.host_class), job.seconds is not None)
     asked = {
@@ -66,7 +70,8 @@ def _find_known(session: Session, job: JobRow) -> dict[str, Known]:
         "version": job.version,
         "seconds": job.seconds,
     }
-    found = session.execute(statement, asked)
+    session.flush()
+    found = session.connection().execute(statement, asked)
     return {workload_id: Known(job_id, id) for workload_id, id, job_id in found if job_id is not None}
 
 

@@ -24,7 +24,7 @@ class QueueLimits(NamedTuple):
         the last one.
         """
         most = {"most": self.most, "most_of_one": self.most_of_one, "submitter": submitter}
-        queued, mine = session.execute(QUEUED, most).one()
+        queued, mine = session.connection().execute(QUEUED, most).one()
         if queued >= self.most:
             raise TooManyRequests(f"{self.most} jobs wait already; come back when some are done").after(RETRY_SECONDS)
         if mine >= self.most_of_one:

@@ -4,35 +4,41 @@ import hashlib
 import json
 from collections import Counter
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, exists, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, case, exists, insert, or_, select
 from sqlalchemy.orm import Session
 
 from tilewright import __version__
 from tilewright.contract.events import QueuedData, QueuedEvent
-from tilewright.contract.jobs import JobRequest, JobState, WorkloadState
+from tilewright.contract.jobs import Job, JobRequest, JobState, WorkloadState
 from tilewright.contract.workload import Workload
 from tilewright.errors import IdempotencyConflict, Unavailable
 from tilewright.workloads.zoo import network_workloads
 from tilewright_service.store.events import tell
 from tilewright_service.store.instant import now
 from tilewright_service.store.interests import NOBODY, add_interest
-from tilewright_service.store.known import covers_seconds, settle_known
+from tilewright_service.store.jobs import NewJob, get_job, job_row, new_job
+from tilewright_service.store.known import covers_seconds, find_known, settle
 from tilewright_service.store.lanes import ANY_HOST_CLASS
 from tilewright_service.store.limits import NO_LIMITS, QueueLimits
 from tilewright_service.store.tables import IdempotencyKeyRow, JobRow, JobWorkloadRow
-from tilewright_service.store.upsert import insert
+from tilewright_service.store.upsert import Upsert
+from tilewright_service.store.waiting import Capacity
 from tilewright_service.store.workloads import keep_workloads
 
 
 class Submission(NamedTuple):
-    job: JobRow
-    adds_work: bool
+    job_id: int
+    made: NewJob | None = None
+    """Where it is a new job, of which nothing was known."""
+    adds_work: bool = False
 
-    @property
-    def job_id(self) -> int:
-        return self.job.id
+    def job(self, session: Session, capacity: Capacity | None) -> Job:
+        """As it is now; of what was just written nothing is asked."""
+        if self.made is not None:
+            return new_job(session, self.made, capacity)
+        return get_job(session, self.job_id, capacity)
 
 
 def submit(
@@ -57,34 +63,44 @@ def submit(
     known = session.get_one(IdempotencyKeyRow, idempotency_key)
     if known.request_sha256 != digest:
         raise IdempotencyConflict(f"the Idempotency-Key {idempotency_key!r} came with another request before")
-    return Submission(session.get_one(JobRow, known.job_id), adds_work=False)
+    assert known.job_id is not None
+    return Submission(known.job_id)
 
 
 def _is_new(session: Session, key: str, digest: str) -> bool:
     """Takes the key first, so that of several at once one makes the job, and the others find it made."""
     row = {"key": key, "request_sha256": digest, "created_at": now()}
-    taken = insert(session, IdempotencyKeyRow).on_conflict_do_nothing().returning(IdempotencyKeyRow.key)
-    return session.scalar(taken, row) is not None
+    return session.scalar(TAKEN.of(session), row) is not None
 
 
 def _find_or_create(session: Session, request: JobRequest, caller: str, limits: QueueLimits) -> Submission:
     workloads = _workloads(request)
     digest = _request_digest(request, workloads)
-    job = _find(session, request, digest)
-    if job is None:
+    job_id = _find(session, request, digest)
+    if job_id is None:
         limits.check(session, caller)
-    if job is None and (job := _create(session, request, digest, workloads, caller)) is not None:
-        settle_known(session, job)
-        return Submission(job, adds_work=job.state == JobState.QUEUED)
-    job = job or _find_made_meanwhile(session, request, digest)
-    _join(session, job, request, caller)
-    return Submission(job, adds_work=False)
+    if job_id is None and (made := _create(session, request, digest, workloads, caller)) is not None:
+        return _settle(session, made)
+    job_id = job_id or _find_made_meanwhile(session, request, digest)
+    _join(session, job_id, request, caller)
+    return Submission(job_id)
 
 
-def _join(session: Session, job: JobRow, request: JobRequest, caller: str) -> None:
+def _settle(session: Session, made: NewJob) -> Submission:
+    """What is known already is done."""
+    known = find_known(session, made.row)
+    if not known:
+        return Submission(made.row.id, made, adds_work=True)
+    job = job_row(session, made.row.id)
+    settle(session, job, known)
+    return Submission(job.id, adds_work=job.state == JobState.QUEUED)
+
+
+def _join(session: Session, job_id: int, request: JobRequest, caller: str) -> None:
+    job = job_row(session, job_id)
     if not JobState(job.state).is_final:
         job.priority = max(job.priority, request.priority)
-        add_interest(session, job, caller)
+        add_interest(session, job.id, caller)
 
 
 def _workloads(request: JobRequest) -> list[tuple[Workload, int]]:
@@ -103,17 +119,18 @@ def _open_digest(request: JobRequest, digest: str) -> str:
     return _digest(json.dumps([digest, request.trials, request.seconds]))
 
 
-def _find(session: Session, request: JobRequest, digest: str) -> JobRow | None:
+def _find(session: Session, request: JobRequest, digest: str) -> int | None:
     """Locked, so that it is as it was found until the caller is one of those who want it."""
     asked = {"digest": digest, "trials": request.trials, "seconds": request.seconds}
-    return session.scalar(_equals(request.seconds is not None), asked)
+    job_id: int | None = session.connection().scalar(_equals(request.seconds is not None), asked)
+    return job_id
 
 
 @cache
-def _equals(has_limit: bool) -> Select[JobRow]:
+def _equals(has_limit: bool) -> Select[int]:
     is_open = JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]) & JobRow.cancel_requested_at.is_(None)
     return (
-        select(JobRow)
+        select(JobRow.id)
         .where(
             JobRow.request_sha256 == bindparam("digest"),
             or_(is_open, _answers()),
@@ -132,20 +149,36 @@ def _answers() -> ColumnElement[bool]:
     return (JobRow.state == JobState.FINISHED) & (JobRow.version == __version__) & ~lacks
 
 
-def _find_made_meanwhile(session: Session, request: JobRequest, digest: str) -> JobRow:
+def _find_made_meanwhile(session: Session, request: JobRequest, digest: str) -> int:
     """By who asked the same at the same moment."""
     same = JobRow.open_request_sha256 == _open_digest(request, digest)
-    job: JobRow | None = session.scalar(select(JobRow).where(same).with_for_update(key_share=True))
-    if job is None:
+    job_id: int | None = session.scalar(select(JobRow.id).where(same).with_for_update(key_share=True))
+    if job_id is None:
         raise Unavailable("the same was asked for, and ended, at this very moment: ask again")
-    return job
+    return job_id
 
 
 def _create(
     session: Session, request: JobRequest, digest: str, workloads: list[tuple[Workload, int]], caller: str
-) -> JobRow | None:
+) -> NewJob | None:
     """None when an equal one was made at the same moment."""
-    values = {
+    values = _values(request, digest, caller)
+    job_id: int | None = session.connection().scalar(MADE.of(session), values)
+    if job_id is None:
+        return None
+    keep_workloads(session, [workload for workload, _ in workloads])
+    rows = [_queued(job_id, position, *each) for position, each in enumerate(workloads)]
+    session.connection().execute(QUEUED, rows)
+    add_interest(session, job_id, caller)
+    tell(session, job_id, QueuedEvent, QueuedData(workloads=len(workloads)))
+    return NewJob(
+        JobRow(id=job_id, **values),
+        [(JobWorkloadRow(**row), each) for row, (each, _) in zip(rows, workloads, strict=True)],
+    )
+
+
+def _values(request: JobRequest, digest: str, caller: str) -> dict[str, Any]:
+    return {
         "request_sha256": digest,
         "open_request_sha256": _open_digest(request, digest),
         "version": __version__,
@@ -162,26 +195,25 @@ def _create(
         "attempt": 0,
         "created_at": now(),
     }
-    statement = insert(session, JobRow).on_conflict_do_nothing().returning(JobRow)
-    job: JobRow | None = session.scalar(statement, values)
-    if job is None:
-        return None
-    keep_workloads(session, [workload for workload, _ in workloads])
-    rows = [
-        {
-            "job_id": job.id,
-            "workload_id": workload.id,
-            "position": position,
-            "occurrences": occurrences,
-            "state": WorkloadState.QUEUED,
-        }
-        for position, (workload, occurrences) in enumerate(workloads)
-    ]
-    session.execute(insert(session, JobWorkloadRow.__table__), rows)
-    add_interest(session, job, caller)
-    tell(session, job.id, QueuedEvent, QueuedData(workloads=len(workloads)))
-    session.flush()
-    return job
+
+
+def _queued(job_id: int, position: int, workload: Workload, occurrences: int) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "workload_id": workload.id,
+        "position": position,
+        "occurrences": occurrences,
+        "state": WorkloadState.QUEUED,
+        "trials": 0,
+        "failed_trials": 0,
+        "tries": 0,
+        "interruptions": 0,
+    }
+
+
+MADE = Upsert(JobRow, lambda insert: insert.on_conflict_do_nothing().returning(JobRow.id))
+TAKEN = Upsert(IdempotencyKeyRow, lambda insert: insert.on_conflict_do_nothing().returning(IdempotencyKeyRow.key))
+QUEUED = insert(JobWorkloadRow.__table__)
 
 
 def _digest(text: str) -> str:

@@ -1,5 +1,6 @@
 """`INSERT ... ON CONFLICT`, which SQLite and PostgreSQL spell alike and SQLAlchemy keeps apart."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import FromClause
@@ -7,6 +8,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tilewright_service.store.tables import Table
+
+DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 def insert(session: Session, table: type[Table] | FromClause) -> Any:
@@ -19,4 +22,14 @@ def insert(session: Session, table: type[Table] | FromClause) -> Any:
 
 def insert_on(database: str, table: type[Table] | FromClause) -> Any:
     """For who puts a statement together once."""
-    return (postgresql if database == "postgresql" else sqlite).insert(table)
+    return DIALECTS[database].insert(table)
+
+
+class Upsert:
+    """One that is asked for often: built once, in either spelling."""
+
+    def __init__(self, table: type[Table], build: Callable[[Any], Any]) -> None:
+        self._spelled = {name: build(insert_on(name, table.__table__)) for name in DIALECTS}
+
+    def of(self, session: Session) -> Any:
+        return self._spelled[session.get_bind().dialect.name]

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Select, String, bindparam, cast, func, select
 from sqlalchemy.orm import Session, aliased
@@ -60,18 +61,24 @@ def explain_waiting(session: Session, jobs: Sequence[JobRow], capacity: Capacity
 
 
 class Queue:
-    """What is in the way of jobs."""
+    """What is in the way of jobs; asked for when it matters, and once."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._lanes = lanes(session)
         self._fronts: dict[int, Sequence[int]] = {}
         """Of lines, by the first job."""
-        rows = session.execute(OPEN_ATTEMPTS)
-        self.running: dict[int, bool] = {}
+
+    @cached_property
+    def running(self) -> dict[int, bool]:
         """Jobs that have a worker, and whether an attempt of theirs has started."""
-        for job_id, started_at in rows:
-            self.running[job_id] = self.running.get(job_id, False) or started_at is not None
+        running: dict[int, bool] = {}
+        for job_id, started_at in self._session.execute(OPEN_ATTEMPTS):
+            running[job_id] = running.get(job_id, False) or started_at is not None
+        return running
+
+    @cached_property
+    def _lanes(self) -> list[Lane]:
+        return lanes(self._session)
 
     def jobs_before(self, job: JobRow, workers: Sequence[WorkerFacts]) -> int:
         """Of a higher priority, or older: those that want a worker which this one could have, too."""
@@ -109,7 +116,7 @@ def _is_ahead(lane: Lane, job: JobRow) -> bool:
 
 
 def _reason(job: JobRow, queue: Queue, capacity: Capacity | None) -> str | None:
-    if job.id in queue.running:
+    if job.attempt and job.id in queue.running:
         return None if queue.running[job.id] else "a worker is being made ready"
     waits = f"it waits: {_obstacle(job, queue, capacity)}"
     return waits if job.reason is None else f"{waits}; its last attempt ended: {job.reason}"

@@ -7,14 +7,16 @@ from sqlalchemy.orm import Session
 
 from tilewright.contract.workload import Workload
 from tilewright_service.store.tables import WorkloadRow
-from tilewright_service.store.upsert import insert
+from tilewright_service.store.upsert import Upsert
+
+KEPT = Upsert(WorkloadRow, lambda insert: insert.on_conflict_do_nothing())
 
 
 def keep_workloads(session: Session, workloads: Iterable[Workload]) -> None:
     # In the same order everywhere, so that two who store the same do not wait for each other.
     ordered = sorted(workloads, key=lambda each: each.id)
     rows = [{"id": workload.id, "document": workload.canonical_json} for workload in ordered]
-    session.execute(insert(session, WorkloadRow.__table__).on_conflict_do_nothing(), rows)
+    session.connection().execute(KEPT.of(session), rows)
 
 
 @lru_cache(maxsize=2048)
