@@ -34,7 +34,7 @@ serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs 
 check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and links of prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/rumdl check --no-cache .
 
