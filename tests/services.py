@@ -32,9 +32,6 @@ from .environment import environment
 
 STOP_SECONDS = 30.0
 
-NO_TUNER = {"TILEWRIGHT_ATTEMPT_MODULE": "tests.service.stand_in", "PYTHONPATH": str(Path(__file__).parents[1])}
-"""For a service that is given no job to run: none that imports TVM stands by for one."""
-
 
 class DidNotStart(Exception):
     def __init__(self, exit_code: int, output: str) -> None:

@@ -12,7 +12,7 @@ from tilewright_service.serve import say_address
 from tilewright_service.settings import Settings
 
 from ..environment import environment
-from ..services import NO_TUNER, ServiceProcess
+from ..services import ServiceProcess
 
 
 def test_a_service_that_has_started_says_where_everything_is(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_a_service_that_has_started_says_where_everything_is(tmp_path: Path) -> 
     with subprocess.Popen(
         command,
         cwd=tmp_path,
-        env=environment(TILEWRIGHT_LOCKS_DIR=str(tmp_path / "locks"), **NO_TUNER),
+        env=environment(TILEWRIGHT_LOCKS_DIR=str(tmp_path / "locks")),
         stdout=subprocess.PIPE,
         text=True,
     ) as service:
@@ -48,8 +48,7 @@ def test_the_password_of_a_database_is_not_printed(capsys: pytest.CaptureFixture
 def test_a_service_on_all_addresses_names_one_for_this_machine_and_one_for_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reachable = {"TILEWRIGHT_HOST": "0.0.0.0", "TILEWRIGHT_TOKEN": "sixteen-letters-or-more"}
-    with ServiceProcess(tmp_path, **reachable, **NO_TUNER) as service:
+    with ServiceProcess(tmp_path, TILEWRIGHT_HOST="0.0.0.0", TILEWRIGHT_TOKEN="sixteen-letters-or-more") as service:
         assert service.url.startswith("http://127.0.0.1:")
         assert service.public_url is not None
         assert service.public_url.rpartition(":")[2] == service.url.rpartition(":")[2]
@@ -60,5 +59,5 @@ def test_a_service_on_all_addresses_names_one_for_this_machine_and_one_for_other
 
 
 def test_a_service_on_loopback_names_no_address_for_others(tmp_path: Path) -> None:
-    with ServiceProcess(tmp_path, **NO_TUNER) as service:
+    with ServiceProcess(tmp_path) as service:
         assert service.public_url is None

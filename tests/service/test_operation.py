@@ -17,7 +17,7 @@ from tilewright_service.store.liveness import write_nothing
 from tilewright_service.store.schema import upgrade
 from tilewright_service.turns import Turns
 
-from ..services import NO_TUNER, IdleEngine, ServiceProcess
+from ..services import IdleEngine, ServiceProcess
 from .in_thread import ServiceInThread
 from .running import workload
 
@@ -89,7 +89,7 @@ def test_a_request_keeps_the_id_that_it_came_with_and_else_gets_one(service: Ser
 
 def test_an_access_log_says_who_did_what_and_never_a_token(tmp_path: Path) -> None:
     token = "a-token-that-nobody-may-log"
-    with ServiceProcess(tmp_path, TILEWRIGHT_TOKEN=token, TILEWRIGHT_ACCESS_LOG="1", **NO_TUNER) as service:
+    with ServiceProcess(tmp_path, TILEWRIGHT_TOKEN=token, TILEWRIGHT_ACCESS_LOG="1") as service:
         headers = {"Authorization": f"Bearer {token}", "Tilewright-User": "ann", "X-Request-ID": "one"}
         http = httpx2.Client(base_url=service.url, headers=headers)
         job = http.post("/v1/jobs?secret=1", json={"workloads": [workload()], "threads": 256}).raise_for_status().json()
