@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 TORCH ?= torch
+PROCESSES ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -17,7 +18,7 @@ demo: $(INSTALLED) ## Tune ResNet-18 on a throw-away service and compare with ON
 	$(BIN)/tilewright demo
 
 test: check ## Everything that has to pass: check, then all tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not alone and not soak'
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m 'not alone and not soak'
 	$(BIN)/pytest -m 'alone and not soak'
 
 soak: $(INSTALLED) ## What takes too long for every change: random workloads, kills, faults of whole clusters, load; hours
@@ -34,7 +35,7 @@ serve: $(INSTALLED) ## A service with its database in .tilewright/ and its logs 
 check: $(INSTALLED) ## Layout, lint, types, who imports whom, and the width and links of prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/rumdl check --no-cache .
 

@@ -20,8 +20,6 @@ from tilewright_tuning.child_process import CallFailed
 
 from ..tuning.examples import DENSE, TARGET, does_not_apply, good_candidate
 
-pytestmark = pytest.mark.alone
-
 CORES = sorted(os.sched_getaffinity(0))[:2]
 ONNX_RUNTIME = "onnx_runtime"
 
@@ -32,6 +30,7 @@ def comparison() -> Iterator[Comparison]:
         yield comparison
 
 
+@pytest.mark.alone
 def test_ours_and_a_peer_compute_the_same_and_both_are_timed(comparison: Comparison) -> None:
     compared = comparison.compare(DENSE, good_candidate(), rounds=3)
     peer = compared.figures[ONNX_RUNTIME]
@@ -41,6 +40,7 @@ def test_ours_and_a_peer_compute_the_same_and_both_are_timed(comparison: Compari
     assert comparison.versions.keys() == {ONNX_RUNTIME}
 
 
+@pytest.mark.alone
 def test_a_workload_that_a_peer_does_not_know_is_refused_by_name(comparison: Comparison) -> None:
     clipped = DENSE.model_copy(update={"activation": "relu"})
     compared = comparison.compare(clipped, good_candidate(clipped), rounds=1)
@@ -49,12 +49,14 @@ def test_a_workload_that_a_peer_does_not_know_is_refused_by_name(comparison: Com
     assert compared.ours_us > 0
 
 
+@pytest.mark.alone
 def test_a_kernel_of_ours_that_does_not_build_is_an_error(comparison: Comparison) -> None:
     with pytest.raises(CallFailed, match="no_such_block"):
         comparison.compare(DENSE, does_not_apply())
     assert comparison.compare(DENSE, good_candidate(), rounds=1).ours_us > 0
 
 
+@pytest.mark.alone
 def test_a_peer_that_dies_is_refused_from_then_on() -> None:
     with Comparison(TARGET, CORES[:1], [ONNX_RUNTIME]) as comparison:
         os.kill(comparison.pids[1], signal.SIGKILL)

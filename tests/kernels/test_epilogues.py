@@ -44,23 +44,30 @@ def test_every_epilogue_is_exact(shape: str, epilogue: dict[str, object], isa: I
     assert_exact(workload(shape, epilogue), isa)
 
 
+WIDTHS = (6, 19)
+
 IN_OTHER_LAYOUTS = [
     (shape, layout, width)
     for shape in SHAPES
     for layout in ("NCHW", "NCHW16c")
-    for width in (6, 19)
+    for width in WIDTHS
     if layout == "NCHW" or shape not in ("dense with a tail", "rows")
 ]
 
 OUTPUTS = ("uint8", "int8", "float32")
-ON_PATHS = [(host_isas()[0], out_dtype) for out_dtype in OUTPUTS] + list(
-    zip(host_isas()[1:], OUTPUTS * 2, strict=False)
-)
-"""Every output on the strongest path, one on each of the others."""
+ON_PATHS = [(host_isas()[0], out_dtype, WIDTHS) for out_dtype in OUTPUTS] + [
+    (isa, out_dtype, (width,)) for isa, out_dtype, width in zip(host_isas()[1:], OUTPUTS * 2, WIDTHS * 3, strict=False)
+]
+"""Every output and both widths on the strongest path, one of each on the others; the soak has the other width, too."""
+
+WITH_RESIDUALS = [
+    pytest.param(*of_layout, out_dtype, isa, marks=[] if of_layout[-1] in widths else [pytest.mark.soak])
+    for of_layout in IN_OTHER_LAYOUTS
+    for isa, out_dtype, widths in ON_PATHS
+]
 
 
-@pytest.mark.parametrize(("isa", "out_dtype"), ON_PATHS)
-@pytest.mark.parametrize(("shape", "layout", "width"), IN_OTHER_LAYOUTS)
+@pytest.mark.parametrize(("shape", "layout", "width", "out_dtype", "isa"), WITH_RESIDUALS)
 def test_residuals_are_exact_in_every_layout(shape: str, layout: str, width: int, out_dtype: str, isa: Isa) -> None:
     assert_exact(workload(shape, {"out_dtype": out_dtype, "residual": True}, layout=layout, width=width), isa)
 

@@ -25,7 +25,7 @@ SUITES, SUITES_OF_LAYOUTS = (1, 2, 3, 4), (5, 6)
 """Several, so that two processes can share them."""
 
 IS_SOAK = settings.get_current_profile_name() == SOAK
-WORKLOADS = 500 if IS_SOAK else 30
+WORKLOADS = 500 if IS_SOAK else 20
 """Of each suite."""
 CASES = 3
 """Of data, weights, scales and zero points, for each kernel that is built."""

@@ -11,7 +11,7 @@ from tilewright_service.store.database import Database
 from ..conftest import SOAK
 from .queue_machine import QueueMachine
 
-EXAMPLES = {"sqlite": 12, "postgresql": 5}
+EXAMPLES = {"sqlite": 8, "postgresql": 4}
 EXAMPLES_OF_SOAK = 400
 STEPS = 40
 

@@ -18,13 +18,15 @@ from ..terminal import Ended, Terminal
 from .running_scheduler import running_scheduler, running_worker
 
 MOST_SECONDS = 5.0
+LOOK_SECONDS = 0.002
+"""Between looks, so that the process that is looked at has the core."""
 Moment = Callable[[Terminal, psutil.Process], None]
 
 
 def loaded(library: str) -> Moment:
     def wait(_: Terminal, process: psutil.Process) -> None:
         while library not in Path(f"/proc/{process.pid}/maps").read_text():
-            pass
+            time.sleep(LOOK_SECONDS)
 
     return wait
 
@@ -34,7 +36,7 @@ def started(word: str) -> Moment:
 
     def wait(_: Terminal, process: psutil.Process) -> None:
         while not any(word in " ".join(command_of(each)) for each in process.children(recursive=True)):
-            pass
+            time.sleep(LOOK_SECONDS)
 
     return wait
 

@@ -24,8 +24,6 @@ from tilewright_tuning.trials import Failed, Measured, run_trials
 
 from .examples import DENSE, TARGET, tiled
 
-pytestmark = pytest.mark.alone
-
 BUILD_SECONDS = 8.0
 MIB = 2**20
 
@@ -165,6 +163,7 @@ def failure_of(pool: EvaluatorPool, bad: Candidate) -> Failed:
     return failed
 
 
+@pytest.mark.alone
 def test_memory_without_end_is_refused(pool: EvaluatorPool) -> None:
     for each in pool.evaluators:
         each._limits = Limits(memory_bytes=640 * MIB)
@@ -176,6 +175,7 @@ def test_memory_without_end_is_refused(pool: EvaluatorPool) -> None:
     assert "Cannot allocate memory" in failed.reason
 
 
+@pytest.mark.alone
 def test_threads_without_end_end_with_their_process(pool: EvaluatorPool) -> None:
     failed = failure_of(pool, runs(start_threads_without_end))
     assert failed.kind in (FailureKind.CRASH, FailureKind.TIMEOUT)
@@ -188,6 +188,7 @@ def test_no_process_is_ever_started(pool: EvaluatorPool, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.alone
 def test_what_is_printed_without_end_fills_nothing_and_blocks_nobody(pool: EvaluatorPool) -> None:
     failed = failure_of(pool, runs(print_without_end))
     assert failed.kind is FailureKind.TIMEOUT

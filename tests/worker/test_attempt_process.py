@@ -20,8 +20,6 @@ from tilewright_worker.journal import Journal
 from ..tuning.examples import DENSE, GROUPED
 from .attempt_process import AttemptProcess, TuningService, tuning_service
 
-pytestmark = pytest.mark.alone
-
 LONG = Workload(batch=1, in_channels=64, height=56, width=56, out_channels=64, kernel_size=3, padding=1)
 MANY_TRIALS = 5000
 
