@@ -4,7 +4,7 @@ On the usual way a part wakes the task of its reader and passes all that stands 
 costs ten times as much as to write it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
@@ -33,7 +33,7 @@ class StraightWay:
         return True
 
 
-def open_way(scope: Scope, cycle: "RequestResponseCycle") -> None:
+def open_way(scope: Any, cycle: "RequestResponseCycle") -> None:
     """Into the scope of a request whose answer comes in chunks unless its length is told."""
     if scope["http_version"] == "1.1":
         scope.setdefault("extensions", {}).setdefault(EXTENSION, StraightWay(cycle))
