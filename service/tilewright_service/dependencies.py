@@ -87,8 +87,10 @@ async def _ending_in_thread(context: AbstractContextManager[Session]) -> AsyncIt
 async def _end(context: AbstractContextManager[Session], error: BaseException | None) -> bool:
     """Whatever becomes of who asked. It waits for no thread that handlers have: one of them may wait for this end."""
     kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
+    is_handled = None
     with CancelScope(shield=True):
-        return bool(await to_thread.run_sync(context.__exit__, kind, error, trace, limiter=CapacityLimiter(1)))
+        is_handled = await to_thread.run_sync(context.__exit__, kind, error, trace, limiter=CapacityLimiter(1))
+    return bool(is_handled)
 
 
 async def wake_dispatcher(request: Request) -> AsyncIterator[None]:

@@ -1,3 +1,7 @@
+from typing import Any
+
+import pytest
+
 from .in_thread import ServiceInThread
 from .running import workload
 
@@ -9,6 +13,25 @@ def test_a_job_is_queued_and_can_be_read(service: ServiceInThread) -> None:
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
     assert service.job(job["id"]) == job
     assert (job["state"], job["progress"]["trials_planned"]) == ("queued", 10)
+
+
+@pytest.mark.parametrize("user", ["", "ann"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"workloads": [workload(9), workload(10), workload(9)], "trials": 7, "seconds": 2.5, "priority": 3},
+        {"workloads": [workload(11)], "threads": 2, "target": "avx2", "host_class": "other"},
+        {"network": "resnet18", "batch": 2},
+    ],
+)
+def test_a_new_job_is_answered_as_it_is_found_afterwards(
+    service: ServiceInThread, asked: dict[str, Any], user: str
+) -> None:
+    service.submit()
+    answer = service.http.post("/v1/jobs", json=asked, headers={"Tilewright-User": user})
+    assert answer.status_code == 201
+    assert answer.json() == service.job(answer.json()["id"])
+    assert answer.json()["reason"].startswith("it waits: ")
 
 
 def test_an_identical_job_that_is_open_is_joined(service: ServiceInThread) -> None:

@@ -25,6 +25,11 @@ from .stand_in import HOST, START
 LARGE = replace(WORKER, name="large", hostname="large", cores=8)
 OTHER = replace(WORKER, name="other", hostname="other", host_class="other", isas=(Isa.AVX2,))
 
+MOST_OF_A_SUBMISSION = 11
+"""Statements of a new job: is there one that does the same, is there room, five that write, is it known, and two on
+what is before it; on SQLite one that begins.
+"""
+
 
 def ask(service: ServiceInThread, *heights: int, user: str = "ann", **options: Any) -> int:
     body = {"workloads": [workload(height) for height in heights], "trials": 10, **options}
@@ -174,7 +179,7 @@ def test_a_submission_takes_as_many_statements_however_many_people_wait(
         ask(service, number + 1, user=f"user-{number}")
     statements.clear()
     ask(service, 99)
-    assert len(statements) < 20
+    assert len(statements) <= MOST_OF_A_SUBMISSION
 
 
 def test_what_another_job_is_at_comes_last(service: ServiceInThread) -> None:

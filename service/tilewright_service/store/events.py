@@ -23,7 +23,7 @@ ORDER BY events.id LIMIT :limit
 """
 SQLITE_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each(:known) AS known")))
 SERVER_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each_text(CAST(:known AS JSON)) AS known")))
-ADDED = insert(EventRow.metadata.tables[EventRow.__tablename__])
+ADDED = insert(EventRow.metadata.tables[EventRow.__tablename__]).inline()
 
 NEW = insert(EventRow)
 

@@ -213,7 +213,7 @@ def _queued(job_id: int, position: int, workload: Workload, occurrences: int) ->
 
 MADE = Upsert(JobRow, lambda insert: insert.on_conflict_do_nothing().returning(JobRow.id))
 TAKEN = Upsert(IdempotencyKeyRow, lambda insert: insert.on_conflict_do_nothing().returning(IdempotencyKeyRow.key))
-QUEUED = insert(JobWorkloadRow.__table__)
+QUEUED = insert(JobWorkloadRow.metadata.tables[JobWorkloadRow.__tablename__])
 
 
 def _digest(text: str) -> str:
