@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from .examples import CONV, job
 GOES_ON = "job 7 goes on: `tilewright watch 7` shows it, `tilewright cancel 7` stops it"
 SECONDS = 2.0
 """A command may take to end; it takes 0.05 s on a machine that has nothing else to do."""
+
+LOOK_SECONDS = 0.01
+"""Between looks, so that the process that is looked at has the core."""
 
 
 @pytest.fixture
@@ -48,12 +52,12 @@ def interrupt(terminal: Terminal) -> Ended:
 def await_library(process: psutil.Process, name: str) -> None:
     """Until the process has it loaded: it is in the middle of its imports then."""
     while name not in Path(f"/proc/{process.pid}/maps").read_text():
-        pass
+        time.sleep(LOOK_SECONDS)
 
 
 def await_calls(server: ScriptedServer, count: int) -> None:
     while len(server.calls) < count:
-        pass
+        time.sleep(LOOK_SECONDS)
 
 
 def test_ctrl_c_while_a_command_is_imported_is_quiet(terminal: Terminal) -> None:

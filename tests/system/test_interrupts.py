@@ -18,7 +18,7 @@ from ..terminal import Ended, Terminal
 from .running_scheduler import running_scheduler, running_worker
 
 MOST_SECONDS = 5.0
-LOOK_SECONDS = 0.002
+LOOK_SECONDS = 0.01
 """Between looks, so that the process that is looked at has the core."""
 Moment = Callable[[Terminal, psutil.Process], None]
 
