@@ -18,6 +18,8 @@ SERVE_EXAMPLES = """[bold]Examples[/]
 
 tilewright serve
 
+export TILEWRIGHT_TOKEN=... TILEWRIGHT_PUBLIC_URL=http://service:8000
+
 tilewright serve --host 0.0.0.0 --database postgresql://tilewright@db/tilewright --engine tls://scheduler:8786
 """
 

@@ -3,6 +3,7 @@
 With a token all but front page and health checks needs it. Attempts show their own instead, with or without.
 """
 
+import asyncio
 import hmac
 import time
 from collections import OrderedDict
@@ -32,9 +33,27 @@ ATTEMPT = "attempt"
 """Of the state of a request: the attempt that calls, as an `AttemptKey`."""
 
 
+REFUSED_AT_ONCE = 16
+REFUSAL_SECONDS = 0.1
+"""Who is refused waits a little: else a stranger who asks again at once has a turn for each of an attempt's."""
+
+
+class Refusals:
+    """So many a second at most, however many strangers ask; nobody else waits for them."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(REFUSED_AT_ONCE)
+
+    async def answer(self, error: TilewrightError, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._turns:
+            await asyncio.sleep(REFUSAL_SECONDS)
+        await problem_response(error)(scope, receive, send)
+
+
 class Gate:
     def __init__(self, app: ASGIApp, token: str, metrics: Metrics) -> None:
         self._app = app
+        self._refusals = Refusals()
         self._expected = f"Bearer {token}".encode()
         self._metrics = metrics
 
@@ -42,7 +61,7 @@ class Gate:
         reason = self._refuses(scope) if scope["type"] == "http" else None
         if reason is not None:
             self._metrics.refused.labels("token").inc()
-            await problem_response(Unauthorized(reason))(scope, receive, send)
+            await self._refusals.answer(Unauthorized(reason), scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -61,6 +80,7 @@ class AttemptGate:
 
     def __init__(self, app: ASGIApp, database: Database, metrics: Metrics) -> None:
         self._app = app
+        self._refusals = Refusals()
         self._database = database
         self._metrics = metrics
         self._digests: OrderedDict[AttemptKey, tuple[str, float]] = OrderedDict()
@@ -72,7 +92,7 @@ class AttemptGate:
                 scope.setdefault("state", {})[ATTEMPT] = await self._authenticate(scope, int(path[1]), int(path[2]))
             except TilewrightError as error:
                 self._metrics.refused.labels("attempt").inc()
-                await problem_response(error)(scope, receive, send)
+                await self._refusals.answer(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -116,7 +136,9 @@ class NameGate:
         headers = Headers(scope=scope) if scope["type"] == "http" else None
         if headers is not None and not self._is_for_us(headers):
             self._metrics.refused.labels("name").inc()
-            error = Misdirected("this service listens on loopback only: ask for 127.0.0.1 or localhost")
+            error = Misdirected(
+                "this service is for this machine alone: ask for 127.0.0.1 or localhost, and from no page elsewhere"
+            )
             await problem_response(error)(scope, receive, send)
         elif headers is not None and _is_form(scope["method"], headers):
             self._metrics.refused.labels("form").inc()

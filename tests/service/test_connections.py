@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from tilewright_service import body_limit, http_protocol
+from tilewright_service import body_limit, gate, http_protocol
 from tilewright_service.settings import Settings
 
 from .in_thread import serving
@@ -120,6 +121,16 @@ def test_the_body_of_a_stranger_is_not_read(tmp_path: Path, path: str) -> None:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         with held(service.url, 1, f"{head}Content-Length: {8 * 2**20}\r\n\r\n".encode()) as stranger:
             assert stranger[0].recv(12) == b"HTTP/1.1 401"
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/1/attempts/1/renew"])
+def test_strangers_who_ask_again_at_once_are_refused_a_few_at_a_time(tmp_path: Path, path: str) -> None:
+    """Each refusal is a turn that somebody else does not have."""
+    with serving(tmp_path, Settings(token=SecretStr(TOKEN))) as service, ThreadPoolExecutor(40) as strangers:
+        began = time.monotonic()
+        answers = list(strangers.map(lambda _: httpx2.post(f"{service.url}{path}", json={}).status_code, range(80)))
+        assert time.monotonic() - began > 80 / gate.REFUSED_AT_ONCE * gate.REFUSAL_SECONDS * 0.9
+        assert set(answers) == {401}
 
 
 def test_what_a_stranger_sends_after_his_answer_is_drained_and_bounded(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query, Response
+from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import Job, JobRequest, JobState, JobSummary
 from tilewright.contract.pages import Page
@@ -15,6 +16,7 @@ from tilewright_service.dependencies import (
     Settings,
     User,
     Writing,
+    WritingAtOnce,
 )
 from tilewright_service.documents import document_of
 from tilewright_service.pages import DocumentResponse, document_page, next_page
@@ -36,9 +38,9 @@ class JobQuery(PageQuery):
 
 
 @router.post("", status_code=201, dependencies=[Dispatching], response_model=Job, responses={200: {"model": Job}})
-def submit_job(
+async def submit_job(
     request: SubmittedJob,
-    session: Writing,
+    writer: WritingAtOnce,
     capacity: Capacity,
     settings: Settings,
     user: User = "",
@@ -48,12 +50,16 @@ def submit_job(
     same workloads; and with a new one that is finished, where jobs before it have tuned all of its workloads.
     """
     limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
-    submission = submit(session, request, idempotency_key, user, limits)
-    return DocumentResponse(
-        document_of(submission.job(session, capacity)),
-        status_code=201 if submission.adds_work else 200,
-        headers={"Location": f"/v1/jobs/{submission.job_id}"},
-    )
+
+    def answer(session: Session) -> Response:
+        submission = submit(session, request, idempotency_key, user, limits)
+        return DocumentResponse(
+            document_of(submission.job(session, capacity)),
+            status_code=201 if submission.adds_work else 200,
+            headers={"Location": f"/v1/jobs/{submission.job_id}"},
+        )
+
+    return await writer.write(answer)
 
 
 @router.get("")
