@@ -11,7 +11,7 @@ import sys, time
 from tilewright_service.dispatch import cluster
 from tilewright_service.settings import Settings
 
-cluster.is_scheduler = lambda *_: True  # it refuses to start with some of these
+cluster.require_scheduler = lambda *_: None  # it refuses to start with some of these
 engine = cluster.start_engine(Settings(engine=sys.argv[1]))
 time.sleep(4)
 print(len(engine.view().members), engine.view().away)

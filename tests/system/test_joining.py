@@ -2,17 +2,14 @@
 
 import datetime
 import os
-import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx2
 import psutil
 import pytest
 from cryptography import x509
@@ -180,18 +177,6 @@ def test_a_service_waits_for_its_scheduler_and_says_so(tmp_path: Path) -> None:
     with ServiceProcess(tmp_path, TILEWRIGHT_ENGINE="tcp://127.0.0.1:1"):
         said = (tmp_path / "service.log").read_text()
     assert said.startswith("tilewright serve: no scheduler answers at tcp://127.0.0.1:1 yet; jobs wait for it\n")
-
-
-def test_a_service_starts_while_its_scheduler_is_frozen_and_finds_it_afterwards(tmp_path: Path) -> None:
-    with running_scheduler() as (url, process), running_worker(url):
-        process.send_signal(signal.SIGSTOP)
-        with ServiceProcess(tmp_path, TILEWRIGHT_ENGINE=url) as service:
-            process.send_signal(signal.SIGCONT)
-            deadline = time.monotonic() + 20
-            while not httpx2.get(f"{service.url}/v1/workers").json()["items"]:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        assert "jobs wait for it" in (tmp_path / "service.log").read_text()
 
 
 @pytest.mark.parametrize("command", ROLES)

@@ -10,7 +10,7 @@ from typing import Any
 from distributed import Worker
 from distributed.security import Security
 
-from tilewright_worker.scheduler import host_and_port, is_scheduler
+from tilewright_worker.scheduler import host_and_port, require_scheduler
 from tilewright_worker.scratch import scratch_directory
 
 ADDRESS = "tilewright"
@@ -36,11 +36,14 @@ class Membership:
         """`announce` is called whenever it has joined. Raises CannotStart when it is not let in the first time."""
         waiting = Waiting(self._url)
         while True:
-            if await self._is_listening() and await self._is_expected() and await self._join():
-                announce()
-                assert self._worker is not None
-                await self._worker.finished()
-                waiting = Waiting(self._url)
+            if await self._is_listening():
+                if self._times == 0:
+                    await asyncio.to_thread(require_scheduler, self._url, self._security, "worker")
+                if await self._join():
+                    announce()
+                    assert self._worker is not None
+                    await self._worker.finished()
+                    waiting = Waiting(self._url)
             waiting.say_now_and_then()
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -49,10 +52,6 @@ class Membership:
             with suppress(OSError, TimeoutError, RuntimeError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._worker.close(timeout=1, executor_wait=False)
-
-    async def _is_expected(self) -> bool:
-        """Whoever listens there was a scheduler once. Raises CannotStart when it is another the first time."""
-        return self._times > 0 or await asyncio.to_thread(is_scheduler, self._url, self._security, "worker")
 
     async def _is_listening(self) -> bool:
         try:

@@ -91,18 +91,15 @@ def security_of(url: str, role: Role) -> "Security":
     return security
 
 
-def is_scheduler(url: str, security: "Security", role: Role) -> bool:
-    """Whether who listens there is one, and lets us in; False where nobody answers yet. Raises CannotStart."""
+def require_scheduler(url: str, security: "Security", role: Role) -> None:
+    """That who listens there is one, and lets us in. Raises CannotStart."""
     try:
         asyncio.run(_ask_identity(url, security, role))
-    except TimeoutError:
-        return False
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, TimeoutError, RuntimeError, ValueError) as error:
         raise CannotStart(
             f"{url} answers, but is no scheduler that lets this process in: is it tls:// or tcp:// there, "
             "and do its certificates come from the same authority?"
         ) from error
-    return True
 
 
 async def _ask_identity(url: str, security: "Security", role: Role) -> None:

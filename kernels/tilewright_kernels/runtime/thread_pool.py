@@ -39,6 +39,13 @@ def set_threads(module: tvm.runtime.Module, threads: int) -> None:
             _register(_launch_of_tvm())
 
 
+def compile_pool() -> None:
+    """Ahead of the first kernel on several threads. TVM reads IR from a file, which a process may not be let write;
+    those that are forked from this one have it as well.
+    """
+    _pool()
+
+
 @cache
 def _launcher(threads: int) -> int:
     """The address of a parallel launch on so many threads."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tilewright_service.certificates import Authority
 from tilewright_service.dispatch.meeting_point import EmbeddedProcess, ExternalScheduler, Nowhere
 from tilewright_service.settings import Settings
-from tilewright_worker.scheduler import is_listening, is_scheduler, require_private, security_of
+from tilewright_worker.scheduler import is_listening, require_private, require_scheduler, security_of
 
 if TYPE_CHECKING:
     from tilewright_service.dispatch.dask_engine import DaskEngine
@@ -60,7 +60,9 @@ def _external(settings: Settings, address: str) -> "DaskEngine":
     from tilewright_service.dispatch.dask_engine import DaskEngine
 
     security = security_of(address, "client")
-    if not (is_listening(address) and is_scheduler(address, security, "client")):
+    if is_listening(address):
+        require_scheduler(address, security, "client")
+    else:
         print(f"tilewright serve: no scheduler answers at {address} yet; jobs wait for it", file=sys.stderr)
     return DaskEngine(ExternalScheduler(address), security, is_embedded=False)
 
