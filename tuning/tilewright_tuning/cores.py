@@ -1,7 +1,7 @@
 """Which cores measure, which may build meanwhile, and which thread has which core."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,16 +58,39 @@ def _apart(allowed: Collection[int]) -> list[int]:
     return sorted(allowed, key=lambda core: (core not in firsts, core))
 
 
-def pin_threads(cores: Collection[int]) -> None:
-    """The busiest threads of this process, each on a core of its own.
+PINNING_TRIES = 10
+
+
+def pin_threads(cores: Collection[int], run: Callable[[], object]) -> None:
+    """The busiest threads of this process, each on a core of its own, until they stay there while they `run`.
 
     Left to itself the scheduler may keep two that spin on one core while the other idles, and a kernel then takes as
-    long as the slices of time that they take in turns.
+    long as the slices of time that they take in turns. A thread that the pool has just moved out of the caller's way is
+    set free by the pool with the next launch, and with it what was chosen here.
     """
+    for _ in range(PINNING_TRIES):
+        pinned = _pin_threads(cores)
+        run()
+        if all(_may_run_on(thread) == {core} for thread, core in pinned.items()):
+            return
+
+
+def _pin_threads(cores: Collection[int]) -> dict[int, int]:
+    """The core of each thread."""
+    pinned = {}
     threads = sorted(TASKS.iterdir(), key=lambda task: read_scheduled_ns(task)[0], reverse=True)
     for task, core in zip(threads, sorted(cores), strict=False):
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), {core})
+            pinned[int(task.name)] = core
+    return pinned
+
+
+def _may_run_on(thread: int) -> set[int]:
+    """Nothing for one that has ended."""
+    with suppress(ProcessLookupError):
+        return os.sched_getaffinity(thread)
+    return set()
 
 
 def read_scheduled_ns(task: Path) -> tuple[int, int]:

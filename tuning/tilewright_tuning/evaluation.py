@@ -190,7 +190,7 @@ def measure_latencies_us(
     function = module["main"]
     function(*arguments)
     if threads > 1:
-        pin_threads(os.sched_getaffinity(0))
+        pin_threads(os.sched_getaffinity(0), lambda: function(*arguments))
     first_us = min(time_call_us(function, arguments) for _ in range(2))
     if first_us > 5e5:
         return [first_us]

@@ -1,7 +1,7 @@
 """What every evaluator has before it starts: imported by the process that they are forked from.
 
-TVM is imported, the loop that measures how fast a core is now and the pool of threads are compiled, and a small kernel
-was built: a second and a half that no evaluator spends again.
+TVM is imported, the loop that measures how fast a core is now is compiled, and a small kernel was built: a second and
+a half that no evaluator spends again.
 """
 
 import signal
@@ -13,7 +13,6 @@ from tilewright_kernels.conv2d.spaces import space_of
 from tilewright_kernels.isa.paths import host_isas
 from tilewright_kernels.isa.peak import canary_us
 from tilewright_kernels.runtime.build import default_candidate
-from tilewright_kernels.runtime.thread_pool import compile_pool
 from tilewright_tuning.evaluation import Evaluation
 
 SMALL = Workload(batch=1, in_channels=16, height=4, width=4, out_channels=16, kernel_size=(1, 1))
@@ -22,7 +21,6 @@ SMALL = Workload(batch=1, in_channels=16, height=4, width=4, out_channels=16, ke
 def warm_up(target: Target) -> None:
     """Build one kernel, so that parsers, passes and LLVM have what they make at their first use."""
     canary_us(target.isa)
-    compile_pool()
     evaluation = Evaluation()
     evaluation.prepare(SMALL, target)
     evaluation.build(default_candidate(SMALL, space_of(SMALL, target.isa), target))

@@ -9,7 +9,6 @@ import threading
 from functools import cache
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 
 import tvm
 from tvm_ffi.libinfo import find_libtvm_ffi
@@ -37,13 +36,6 @@ def set_threads(module: tvm.runtime.Module, threads: int) -> None:
             module["main"]
         finally:
             _register(_launch_of_tvm())
-
-
-def compile_pool() -> None:
-    """Ahead of the first kernel on several threads. TVM reads IR from a file, which a process may not be let write;
-    those that are forked from this one have it as well.
-    """
-    _pool()
 
 
 @cache
@@ -77,10 +69,12 @@ def _compiled(template: Path) -> tvm.runtime.Module:
         pause=architecture.pause,
         futex=architecture.futex,
     )
-    with TemporaryDirectory() as directory:  # TVM reads IR from files only
-        path = Path(directory) / template.name
-        path.write_text(text)
-        return tvm.runtime.load_module(path)
+    # TVM reads IR from files only, and an evaluator may write none: this one is in memory.
+    file = os.memfd_create(template.name)
+    with open(file, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        return tvm.get_global_func("ffi.Module.load_from_file.ll")(f"/proc/self/fd/{file}", "ll")
 
 
 @cache
