@@ -42,6 +42,8 @@ async def five_times_too_many(stage: Stage, seconds: float = 20.0) -> None:
             health = await watching
             for each in many:
                 each.close()
+            for each in few:
+                each.close()  # the service would, of those that are idle for so long
             await asyncio.sleep(RECOVERY_SECONDS)
             after = await keep_pace(few, _numbered(200_000), 20, 5)
         stage.figure("capacity", capacity, "submits/s")
