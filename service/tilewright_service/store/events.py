@@ -25,8 +25,6 @@ SQLITE_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each(
 SERVER_NEWS = select(EventRow).from_statement(text(NEWS.format(known="json_each_text(CAST(:known AS JSON)) AS known")))
 ADDED = insert(EventRow.metadata.tables[EventRow.__tablename__]).inline()
 
-NEW = insert(EventRow)
-
 
 def tell(session: Session, job_id: int, event: type[EventFields[Data]], data: Data) -> None:
     """Add an event to the story of a job."""
@@ -46,7 +44,7 @@ def tell_workloads(
 def tell_many(connection: Connection, event: type[EventFields[Data]], news: Sequence[tuple[int, Data]]) -> None:
     """Of several jobs, one event each."""
     if news:
-        connection.execute(NEW, [_values(job_id, event, data) for job_id, data in news])
+        connection.execute(ADDED, [_values(job_id, event, data) for job_id, data in news])
 
 
 def events_after(session: Session, job_id: int, last_id: int, limit: int = 500) -> list[AnyEvent]:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from tilewright.contract.jobs import Job, JobState, JobSummary, JobWorkload, WorkloadState
+from tilewright.contract.jobs import Job, JobState, JobSummary, JobWorkload
 from tilewright.contract.workload import Workload
 from tilewright.errors import InvalidRequest, NotFound
 from tilewright_service.store.interests import NOBODY, owners
-from tilewright_service.store.progress import Tally, progress_of, tally_workloads
+from tilewright_service.store.progress import Tally, progress_fields, progress_of, tally_workloads
 from tilewright_service.store.tables import FOR_CHANGE, AttemptRow, JobRow, JobWorkloadRow, ScheduleRow, WorkloadRow
 from tilewright_service.store.waiting import Capacity, explain_waiting
-from tilewright_service.store.workloads import gmacs, parse_workload
+from tilewright_service.store.workloads import parse_workload
 
 
 class NewJob(NamedTuple):
@@ -178,24 +178,5 @@ def _as_job_workload(
     share_of_peak: float | None = None,
     speedup_over_default: float | None = None,
 ) -> JobWorkload:
-    best_latency_us = published_latency_us or row.best_latency_us
-    return JobWorkload(
-        workload_id=row.workload_id,
-        name=workload.name,
-        workload=workload,
-        occurrences=row.occurrences,
-        state=WorkloadState(row.state),
-        trials=row.trials,
-        failed_trials=row.failed_trials,
-        seconds=row.seconds,
-        best_latency_us=best_latency_us,
-        best_gmacs=gmacs(workload, best_latency_us) if best_latency_us else None,
-        share_of_peak=share_of_peak,
-        speedup_over_default=speedup_over_default,
-        schedule_id=row.schedule_id,
-        stop_reason=row.stop_reason,
-        known_from_job=row.known_from_job,
-        attempt=row.attempt,
-        tries=row.tries,
-        reason=row.reason,
-    )
+    fields = progress_fields(row, workload, published_latency_us, share_of_peak, speedup_over_default)
+    return JobWorkload(workload=workload, **fields)

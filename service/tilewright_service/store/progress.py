@@ -1,14 +1,16 @@
 """How far jobs are, counted by the database."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Float, Select, and_, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from tilewright.contract.jobs import JobState, Progress, WorkloadState
+from tilewright.contract.workload import Workload
 from tilewright_service.store.instant import now
 from tilewright_service.store.tables import JobRow, JobWorkloadRow
+from tilewright_service.store.workloads import gmacs
 
 FINALS_SECONDS = 3.0
 """What comes after the search of a workload, which its budget does not count."""
@@ -32,6 +34,36 @@ class Tally(NamedTuple):
 def tally_workloads(session: Session, job_ids: Sequence[int]) -> dict[int, Tally]:
     found = {job_id: Tally(*counts) for job_id, *counts in session.execute(TALLIES, {"job_ids": job_ids})}
     return {job_id: found.get(job_id, Tally()) for job_id in job_ids}
+
+
+def progress_fields(
+    row: Any,
+    workload: Workload,
+    published_latency_us: float | None,
+    share_of_peak: float | None,
+    speedup_over_default: float | None,
+) -> dict[str, Any]:
+    """Of a `WorkloadProgress`; the row has the columns of `JobWorkloadRow`, the rest is its schedule's."""
+    best_latency_us = published_latency_us or row.best_latency_us
+    return {
+        "workload_id": row.workload_id,
+        "name": workload.name,
+        "occurrences": row.occurrences,
+        "state": WorkloadState(row.state),
+        "trials": row.trials,
+        "failed_trials": row.failed_trials,
+        "seconds": row.seconds,
+        "best_latency_us": best_latency_us,
+        "best_gmacs": gmacs(workload, best_latency_us) if best_latency_us else None,
+        "share_of_peak": share_of_peak,
+        "speedup_over_default": speedup_over_default,
+        "schedule_id": row.schedule_id,
+        "stop_reason": row.stop_reason,
+        "known_from_job": row.known_from_job,
+        "attempt": row.attempt,
+        "tries": row.tries,
+        "reason": row.reason,
+    }
 
 
 def progress_of(job: JobRow, tally: Tally) -> Progress:

@@ -5,24 +5,25 @@ Those of many attempts are stored by as few statements as those of one, each put
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from tilewright.contract.events import ProgressEvent
-from tilewright.contract.jobs import JobState, WorkloadProgress, WorkloadState
+from tilewright.contract.jobs import JobState, WorkloadProgress
 from tilewright.contract.records import NewRecord, RecordState
 from tilewright.contract.workers import AttemptKey
 from tilewright.errors import TilewrightError
 from tilewright_service.documents import document_of
 from tilewright_service.store.commit_order import in_commit_order
 from tilewright_service.store.events import tell_many
+from tilewright_service.store.progress import progress_fields
 from tilewright_service.store.record_checks import Batch, Known
 from tilewright_service.store.tables import AttemptRow, JobRow, JobWorkloadRow, RecordRow
-from tilewright_service.store.upsert import insert_on
-from tilewright_service.store.workloads import gmacs, parse_workload
+from tilewright_service.store.upsert import Upsert
+from tilewright_service.store.workloads import parse_workload
 
 Outcome = int | TilewrightError
 Stored = dict[tuple[int, str], list[Row[Any]]]
@@ -65,7 +66,7 @@ def _store(session: Session, batches: Sequence[Batch], jobs: Mapping[int, Row[An
     if not taken:
         return [refusal for refusal in refusals if refusal is not None]
     in_commit_order(session, RecordRow)
-    rows = _insert(connection, taken)
+    rows = _insert(session, taken)
     _count(connection, known, _by_workload(rows))
     senders = _senders(taken)
     new = Counter(id(senders[_identity(row)]) for row in rows)
@@ -81,9 +82,9 @@ def _refusal(known: Known, batch: Batch) -> TilewrightError | None:
     return None
 
 
-def _insert(connection: Connection, batches: Iterable[Batch]) -> Sequence[Row[Any]]:
+def _insert(session: Session, batches: Iterable[Batch]) -> Sequence[Row[Any]]:
     values = [_values(record) for batch in batches for record in batch.records]
-    return connection.execute(_new_records(connection.dialect.name), values).all()
+    return session.connection().execute(NEW_RECORDS.of(session), values).all()
 
 
 def _values(record: NewRecord) -> dict[str, object]:
@@ -134,7 +135,7 @@ def _count(connection: Connection, known: Known, stored: Stored) -> None:
         connection,
         ProgressEvent,
         [
-            (place[0], _progress(known.workloads[place], **each))
+            (place[0], _progress(known.workloads[place], each))
             for place, each in counted.items()
             if not JobState(known.jobs[place[0]].state).is_final
         ],
@@ -150,28 +151,11 @@ def _counted(row: Row[Any], new: Sequence[Row[Any]]) -> dict[str, Any]:
     }
 
 
-def _progress(row: Row[Any], trials: int, failed_trials: int, best_latency_us: float | None) -> WorkloadProgress:
+def _progress(row: Row[Any], changed: dict[str, Any]) -> WorkloadProgress:
+    now = SimpleNamespace(**{**row._mapping, **changed})
     workload = parse_workload(row.document)
-    best = row.latency_us or best_latency_us
-    return WorkloadProgress(
-        workload_id=row.workload_id,
-        name=workload.name,
-        occurrences=row.occurrences,
-        state=WorkloadState(row.state),
-        trials=trials,
-        failed_trials=failed_trials,
-        seconds=row.seconds,
-        best_latency_us=best,
-        best_gmacs=gmacs(workload, best) if best else None,
-        share_of_peak=row.share_of_peak,
-        speedup_over_default=row.speedup_over_default,
-        schedule_id=row.schedule_id,
-        stop_reason=row.stop_reason,
-        known_from_job=row.known_from_job,
-        attempt=row.attempt,
-        tries=row.tries,
-        reason=row.reason,
-    )
+    best = row.latency_us, row.share_of_peak, row.speedup_over_default
+    return WorkloadProgress(**progress_fields(now, workload, *best))
 
 
 def _note_heard(
@@ -190,13 +174,13 @@ def _note_heard(
     connection.execute(HEARD, changes)
 
 
-@lru_cache
-def _new_records(database: str) -> Any:
+def _new_records(insert: Any) -> Any:
     row = RecordRow
     found = row.job_id, row.workload_id, row.isa, row.threads, row.host_class, row.candidate, row.state, row.latency_us
-    return insert_on(database, RecordRow).on_conflict_do_nothing().returning(*found)
+    return insert.on_conflict_do_nothing().returning(*found)
 
 
+NEW_RECORDS = Upsert(RecordRow, _new_records)
 JOBS = (
     select(JobRow.id, JobRow.state, JobRow.threads, JobRow.trials)
     .where(JobRow.id.in_(bindparam("job_ids", expanding=True)))

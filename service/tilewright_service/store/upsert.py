@@ -17,19 +17,14 @@ def insert(session: Session, table: type[Table] | FromClause) -> Any:
 
     Into a class it can return its rows; into the bare table it takes half the time.
     """
-    return insert_on(session.get_bind().dialect.name, table)
-
-
-def insert_on(database: str, table: type[Table] | FromClause) -> Any:
-    """For who puts a statement together once."""
-    return DIALECTS[database].insert(table)
+    return DIALECTS[session.get_bind().dialect.name].insert(table)
 
 
 class Upsert:
     """One that is asked for often: built once, in either spelling."""
 
     def __init__(self, table: type[Table], build: Callable[[Any], Any]) -> None:
-        self._spelled = {name: build(insert_on(name, table.__table__)) for name in DIALECTS}
+        self._spelled = {name: build(dialect.insert(table.__table__)) for name, dialect in DIALECTS.items()}
 
     def of(self, session: Session) -> Any:
         return self._spelled[session.get_bind().dialect.name]
